@@ -1,0 +1,62 @@
+# Each target does its own set-up, in .venv, the first time; a second call installs nothing.
+PYTHON ?= python3
+PORT ?= 5000
+BIN := .venv/bin
+export PATH := $(abspath $(BIN)):$(PATH)
+export UV_PYTHON_DOWNLOADS := never
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro score ui test lint format coverage benchmark lock clean-cache
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+setup: .venv/ready  ## Make .venv with the pinned packages; the other targets do it by themselves
+
+.venv/ready: requirements.txt requirements-uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Python 3.11 to 3.13 is needed; name one: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "setting up .venv, once ..."
+	@$(PYTHON) -m venv .venv || \
+	  { echo "python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements.txt
+	@touch $@
+
+repro: setup  ## Run the pipeline: data, tuning, training, blend, submission file, score
+	@dvc repro
+
+score: setup  ## Print the scores of the last run again
+	@python -m pipeline.summary
+
+ui: setup  ## Browse the runs in MLflow, on this machine only; PORT=5001 moves it
+	@test -f experiments/mlflow.db || { echo "no runs yet; make repro first"; exit 1; }
+	@echo "MLflow on http://127.0.0.1:$(PORT), for this machine only; Ctrl-C ends it"
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true mlflow ui --workers 1 \
+	  --backend-store-uri sqlite:///experiments/mlflow.db --host 127.0.0.1 --port $(PORT)
+
+test: setup lint  ## Lint, check types, run the tests with coverage
+	@coverage erase
+	@coverage run -m pytest -q
+	@coverage combine -q
+	@coverage report
+
+lint: setup
+	@ruff check -q .
+	@ruff format -q --check .
+	@mypy
+
+format: setup  ## Format the code
+	@ruff check -q --fix .
+	@ruff format -q .
+
+benchmark: setup  ## Time preprocess's reading of the CSV against plain pandas
+	@python -m pipeline.benchmark
+
+lock: setup  ## Pin requirements.in anew, with hashes
+	@for file in requirements requirements-uv; do \
+	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-annotate --upgrade $$file.in -o $$file.txt; done
+
+clean-cache:  ## Forget finished folds and trials; the runs in MLflow stay
+	rm -rf experiments/cache

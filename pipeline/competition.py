@@ -1,0 +1,52 @@
+"""The embedded competition: MNIST's 70,000 digits dealt as Kaggle's Digit Recognizer deals them.
+
+Its answers are in no file of their own: only the local leaderboard deals them out again.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.console import UserError
+from pipeline.files import sha256_file
+
+MNIST = Path("data/mnist.npz")
+MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
+# How many of each label Kaggle's train.csv has; the rest of MNIST's 70,000 are to be labelled.
+TRAIN_LABEL_COUNTS = (4132, 4684, 4177, 4351, 4072, 3795, 4137, 4401, 4063, 4188)
+
+
+@dataclass(frozen=True)
+class Deal:
+    """The two sides of the competition: uint8 images (rows, 28, 28) and uint8 labels (rows,)."""
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+
+def deal(number: int) -> Deal:
+    """Deal the digits into 42,000 labelled rows and 28,000 others, shuffled; always the same way.
+
+    Args:
+        number: which dealing; another number is another split of the same digits.
+
+    Raises:
+        UserError: data/mnist.npz is missing or is not the file this project was made with.
+    """
+    if not MNIST.exists():
+        raise UserError(f"{MNIST} is missing; `git checkout -- {MNIST}` brings it back")
+    if sha256_file(MNIST) != MNIST_SHA256:
+        raise UserError(f"{MNIST} is damaged; `git checkout -- {MNIST}` brings it back")
+    with np.load(MNIST, allow_pickle=False) as mnist:
+        images = np.concatenate([mnist["x_train"], mnist["x_test"]])
+        labels = np.concatenate([mnist["y_train"], mnist["y_test"]])
+    random = np.random.default_rng([2012, number])
+    train = np.zeros(len(labels), dtype=bool)
+    for label, count in enumerate(TRAIN_LABEL_COUNTS):
+        train[random.choice(np.flatnonzero(labels == label), count, replace=False)] = True
+    train_rows = random.permutation(np.flatnonzero(train))
+    test_rows = random.permutation(np.flatnonzero(~train))
+    return Deal(images[train_rows], labels[train_rows], images[test_rows], labels[test_rows])

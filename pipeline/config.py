@@ -1,0 +1,178 @@
+"""params.yaml as frozen, typed settings; a wrong key or value is one clear error."""
+
+from collections.abc import Hashable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pipeline.console import UserError
+
+PARAMS = Path("params.yaml")
+RecipeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+
+
+class Frozen(BaseModel):
+    """A section of settings: fixed once read, and strict about its keys and types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Competition(Frozen):
+    """What the competition is: where its data comes from, and the shape of its files."""
+
+    source: Literal["embedded", "kaggle"]
+    slug: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    deal: int = Field(ge=0)
+    image_shape: tuple[int, int, int] = Field(strict=False)
+    classes: int = Field(ge=2, le=256)
+    label_column: str
+    pixel_prefix: str
+    id_column: str
+    prediction_column: str
+
+    @field_validator("image_shape")
+    @classmethod
+    def _positive(cls, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        if min(shape) < 1:
+            raise ValueError("every side must be 1 or more")
+        return shape
+
+    @property
+    def pixel_columns(self) -> list[str]:
+        """The pixel columns' names, in order: row by row, channels last."""
+        height, width, channels = self.image_shape
+        return [f"{self.pixel_prefix}{i}" for i in range(height * width * channels)]
+
+
+class Preprocess(Frozen):
+    """How the rows are dealt into folds."""
+
+    folds: int = Field(ge=2, le=100)
+    rows: int | None = Field(ge=1)
+
+
+class Tune(Frozen):
+    """How much a study may spend."""
+
+    trials: int = Field(ge=0)
+    rows: int | None = Field(ge=1)
+    epochs: int | None = Field(ge=1)
+
+
+class Train(Frozen):
+    """How every recipe is trained."""
+
+    epochs: int | None = Field(ge=1)
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+
+
+class Ensemble(Frozen):
+    """How recipes are blended."""
+
+    method: Literal["mean", "hill_climb"]
+
+
+class Tracking(Frozen):
+    """Where MLflow is."""
+
+    uri: str | None
+
+
+class Compute(Frozen):
+    """Where training runs."""
+
+    engine: Literal["local"]
+
+
+class Settings(Frozen):
+    """The whole of params.yaml."""
+
+    seed: int = Field(ge=0, lt=2**31)
+    competition: Competition
+    preprocess: Preprocess
+    recipes: tuple[RecipeName, ...] = Field(min_length=1, strict=False)
+    tune: Tune
+    train: Train
+    ensemble: Ensemble
+    tracking: Tracking
+    compute: Compute
+
+    @field_validator("recipes")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"listed twice: {', '.join(twice)}")
+        return names
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without its surprises: a key given twice and an alias are errors."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias (*name) is not allowed")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for position, key in enumerate(keys):
+            if key in keys[:position]:
+                line = node.value[position][0].start_mark.line + 1
+                raise yaml.YAMLError(f"line {line}: the key {key!r} is given twice")
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file whose top is a mapping.
+
+    Raises:
+        UserError: the file is missing, is not YAML, repeats a key, or is not a mapping.
+    """
+    try:
+        # SafeLoader's subclass: plain values only, never an object of a class the file names.
+        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)  # noqa: S506
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path} is not good YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} must be a mapping of keys to values, not {type(value).__name__}")
+    return value
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validate(model: type[Model], value: Any, where: Path) -> Model:
+    """Check `value` against `model`; the first fault becomes a `UserError` naming file and key."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            known = _fields_at(model, fault["loc"][:-1])
+            close = get_close_matches(str(fault["loc"][-1]), known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+            raise UserError(f"{where}: {key}: unknown key; {hint}") from None
+        if fault["type"] == "missing":
+            raise UserError(f"{where}: {key}: missing; give it a value") from None
+        raise UserError(f"{where}: {key}: {fault['msg']}, not {fault['input']!r}") from None
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    for part in location:
+        inner = model.model_fields[part].annotation if part in model.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def load_settings(path: Path = PARAMS) -> Settings:
+    """Read and check params.yaml."""
+    return validate(Settings, read_yaml(path), path)

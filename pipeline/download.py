@@ -1,0 +1,45 @@
+"""Stage: the competition's data as its CSV files, data/raw/{train,test,sample_submission}.csv."""
+
+import numpy as np
+
+from pipeline.competition import deal
+from pipeline.config import Competition, load_settings
+from pipeline.console import UserError, run_command, say
+from pipeline.files import RAW
+from pipeline.stage import stage
+from pipeline.tables import write_csv
+
+
+def embedded(competition: Competition) -> None:
+    """Write the three files of the competition from the digits that come with this project."""
+    dealt = deal(competition.deal)
+
+    def pixels(images: np.ndarray) -> dict[str, np.ndarray]:
+        by_column = np.ascontiguousarray(images.reshape(len(images), -1).T)
+        if len(by_column) != len(competition.pixel_columns):
+            raise UserError(
+                f"params.yaml: competition.image_shape: the embedded digits are [28, 28, 1], "
+                f"not {list(competition.image_shape)}"
+            )
+        return dict(zip(competition.pixel_columns, by_column, strict=True))
+
+    train = {competition.label_column: dealt.train_labels} | pixels(dealt.train_images)
+    write_csv(RAW / "train.csv", train)
+    write_csv(RAW / "test.csv", pixels(dealt.test_images))
+    ids = np.arange(1, len(dealt.test_images) + 1)
+    sample = {competition.id_column: ids, competition.prediction_column: np.zeros_like(ids)}
+    write_csv(RAW / "sample_submission.csv", sample)
+    say(f"dealt {len(dealt.train_images):,} labelled digits and {len(ids):,} to label into {RAW}/")
+
+
+def main() -> None:
+    """Put the competition's train.csv, test.csv and sample_submission.csv into data/raw/."""
+    competition = load_settings().competition
+    if competition.source == "kaggle":
+        raise UserError("params.yaml: competition.source: kaggle does not work yet; use embedded")
+    with stage("download"):
+        embedded(competition)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,163 @@
+"""Stage: the recipes' out-of-fold predictions -> blend weights, blended probabilities, plots."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import confusion_matrix, log_loss
+
+from pipeline import plots, tracking
+from pipeline.config import Settings, load_settings
+from pipeline.console import UserError, run_command, say
+from pipeline.files import (
+    ARRAYS,
+    BLENDED,
+    TRAINED,
+    read_array,
+    replacing,
+    sha256_json,
+    write_array,
+    write_json,
+)
+from pipeline.scores import accuracy, interval
+from pipeline.stage import stage
+
+HILL_STEPS = 50
+WORST = 32
+
+
+def hill_climb(members: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Weights by forward selection with replacement (Caruana et al., 2004), by log loss.
+
+    Args:
+        members: float (members, rows, classes), probabilities for rows the models did not see.
+        labels: int (rows,).
+
+    Returns:
+        float64 (members,), summing to 1.
+    """
+    rows = np.arange(len(labels))
+    of_label = np.clip(members[:, rows, labels].astype(np.float64), 1e-7, 1.0)
+    counts = np.zeros(len(members))
+    best_counts, best_loss = counts, np.inf
+    chosen = np.zeros(len(labels))
+    for step in range(1, HILL_STEPS + 1):
+        losses = [-np.log((chosen + each) / step).mean() for each in of_label]
+        pick = int(np.argmin(losses))
+        counts[pick] += 1
+        chosen += of_label[pick]
+        if losses[pick] < best_loss:
+            best_counts, best_loss = counts.copy(), losses[pick]
+    return best_counts / best_counts.sum()
+
+
+def choose_weights(members: np.ndarray, labels: np.ndarray, method: str) -> np.ndarray:
+    """The members' weights, float64 (members,), by `ensemble.method`."""
+    if method == "mean" or len(members) == 1:
+        return np.full(len(members), 1 / len(members))
+    return hill_climb(members, labels)
+
+
+def blend(members: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted mean of the members' probabilities, float32 (rows, classes)."""
+    return np.einsum("m,mrc->rc", weights, members).astype(np.float32)
+
+
+def nested_blend(
+    members: np.ndarray, labels: np.ndarray, folds: np.ndarray, method: str
+) -> np.ndarray:
+    """Blend each fold by weights chosen on the other folds: a score not flattered by them."""
+    blended = np.zeros(members.shape[1:], np.float32)
+    for fold in np.unique(folds):
+        held_out = folds == fold
+        weights = choose_weights(members[:, ~held_out], labels[~held_out], method)
+        blended[held_out] = blend(members[:, held_out], weights)
+    return blended
+
+
+def read_members(settings: Settings, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """The listed recipes' out-of-fold and test probabilities, (members, rows, classes) each."""
+    read: dict[str, list[np.ndarray]] = {"oof": [], "test": []}
+    for name in settings.recipes:
+        for kind, arrays in read.items():
+            arrays.append(read_array(TRAINED / name / f"{kind}.npy"))
+        if len(read["oof"][-1]) != rows:
+            raise UserError(
+                f"{TRAINED / name}/oof.npy has other rows than {ARRAYS}; run `dvc repro`"
+            )
+    return np.stack(read["oof"]), np.stack(read["test"])
+
+
+def draw(oof: np.ndarray, labels: np.ndarray) -> None:
+    """The confusion matrix and the worst errors, as pictures and as tables for DVC's plots."""
+    predicted = oof.argmax(axis=1)
+    with replacing(BLENDED / "predictions.csv") as temporary:
+        table = pd.DataFrame({"actual": labels, "predicted": predicted})
+        table.to_csv(temporary, index=False, lineterminator="\n")
+    counts = confusion_matrix(labels, predicted, labels=range(oof.shape[1]))
+    wrong = np.flatnonzero(predicted != labels)
+    title = f"{len(wrong)} errors in {len(labels):,} out-of-fold predictions"
+    plots.confusion_matrix(counts, BLENDED / "confusion.png", title)
+    gap = oof[wrong, predicted[wrong]] - oof[wrong, labels[wrong]]
+    worst = wrong[np.argsort(-gap, kind="stable")][:WORST]
+    captions = [f"row {row}\n{labels[row]} taken for {predicted[row]}" for row in worst]
+    images = read_array(ARRAYS / "train_images.npy")[worst]
+    plots.images(images, captions, BLENDED / "worst_errors.png", f"worst of {title}")
+
+
+def collect_history(recipes: tuple[str, ...]) -> None:
+    """One table of all recipes' training, the mean over folds, for DVC's plots."""
+    tables = []
+    for name in recipes:
+        table = pd.read_csv(TRAINED / name / "history.csv")
+        tables.append(table.groupby("epoch", as_index=False).mean().assign(recipe=name))
+    columns = ["recipe", "epoch", "loss", "val_loss", "accuracy", "val_accuracy"]
+    with replacing(BLENDED / "history.csv") as temporary:
+        pd.concat(tables)[columns].to_csv(temporary, index=False, lineterminator="\n")
+
+
+def make_blend(settings: Settings) -> dict[str, Any]:
+    """Choose weights, write the blend and its pictures, return its metrics."""
+    labels = np.asarray(read_array(ARRAYS / "train_labels.npy"))
+    folds = read_array(ARRAYS / "folds.npy")
+    members, tests = read_members(settings, len(labels))
+    method = settings.ensemble.method
+    weights = choose_weights(members, labels, method)
+    nested = nested_blend(members, labels, folds, method)
+    write_array(BLENDED / "oof.npy", nested)
+    write_array(BLENDED / "test.npy", blend(tests, weights))
+    low, high = interval(nested, labels)
+    draw(nested, labels)
+    collect_history(settings.recipes)
+    return {
+        "cv_accuracy": accuracy(nested, labels),
+        "cv_accuracy_low": low,
+        "cv_accuracy_high": high,
+        "cv_log_loss": float(log_loss(labels, nested / nested.sum(1, keepdims=True))),
+        "members": {
+            name: {"weight": round(float(weight), 6), "cv_accuracy": accuracy(oof, labels)}
+            for name, weight, oof in zip(settings.recipes, weights, members, strict=True)
+        },
+    }
+
+
+def main() -> None:
+    """Blend the recipes of params.yaml."""
+    settings = load_settings()
+    with stage("ensemble"):
+        metrics = make_blend(settings)
+        write_json(BLENDED / "metrics.json", metrics)
+        key = sha256_json([settings.model_dump(mode="json"), metrics])
+        with tracking.run(settings, "ensemble", key=key) as run_id:
+            tracking.log_metrics(run_id, tracking.flatten(metrics))
+            for picture in ("confusion.png", "worst_errors.png"):
+                tracking.log_file(run_id, BLENDED / picture)
+    say(
+        f"blend: CV accuracy {metrics['cv_accuracy']:.5f} "
+        f"({metrics['cv_accuracy_low']:.5f} to {metrics['cv_accuracy_high']:.5f}) of "
+        + ", ".join(f"{name} x {each['weight']:.2f}" for name, each in metrics["members"].items())
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,143 @@
+"""A recipe's network, loss and optimiser, each built from Keras's own classes by name."""
+
+import inspect
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.config import load_settings
+from pipeline.console import UserError, run_command
+from pipeline.hardware import keras, tf
+from pipeline.recipe import Named, Recipe, load_recipe
+
+
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """Keras's batch norm by TensorFlow's fused kernel, on images; the same four weights.
+
+    Keras 3 spells batch norm out in a dozen element-wise operations, which cost a convolutional
+    network on a CPU as much as its convolutions do. The running variance here is the unbiased one.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Normalize; `inputs` are (batch, height, width, channels), or go the stock way."""
+        if len(inputs.shape) != 4 or not (self.scale and self.center):
+            return super().call(inputs, training=training, mask=mask)
+        known = [tf.zeros(0)] * 2 if training else [self.moving_mean, self.moving_variance]
+        mean, variance = (tf.convert_to_tensor(value) for value in known)
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=tf.convert_to_tensor(self.gamma),
+            offset=tf.convert_to_tensor(self.beta),
+            mean=mean,
+            variance=variance,
+            epsilon=self.epsilon,
+            is_training=bool(training),
+        )
+        if training:
+            new = 1.0 - self.momentum
+            self.moving_mean.assign(self.moving_mean * self.momentum + mean * new)
+            self.moving_variance.assign(self.moving_variance * self.momentum + variance * new)
+        return outputs
+
+
+def _build(module: Any, named: Named, where: str, **more: Any) -> Any:
+    """`{"Conv2D": {"filters": 32}}` -> `keras.layers.Conv2D(filters=32)`.
+
+    Raises:
+        UserError: Keras has no such class, or the class does not take such arguments.
+    """
+    ((name, arguments),) = named.items()
+    factory = getattr(module, name, None)
+    if not inspect.isclass(factory):
+        known = [key for key, value in vars(module).items() if inspect.isclass(value)]
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else "its names are in Keras's documentation"
+        raise UserError(f"{where}: {module.__name__} has no {name}; {hint}")
+    try:
+        return factory(**arguments, **more)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: {name}: {' '.join(str(error).split())}") from None
+
+
+def build_model(
+    recipe: Recipe, image_shape: tuple[int, int, int], classes: int, train_dtype: str | None = None
+) -> keras.Model:
+    """The recipe's layers, between the scaling of raw pixels and a dense layer of `classes`.
+
+    With `train_dtype` (a Keras dtype policy), the form that trains: in that precision, batch norm
+    fused, logits out. Without, the form that predicts and is saved: float32, Keras's own layers,
+    probabilities out, so that plain `keras.models.load_model` opens it anywhere. Both have the same
+    weights in the same order.
+
+    Input: (batch, *image_shape), pixels 0..255. Output: (batch, classes), float32.
+    """
+    keras.config.set_dtype_policy(train_dtype or "float32")
+    try:
+        layers = [keras.Input(image_shape, name="pixels"), keras.layers.Rescaling(1 / 255)]
+        for position, named in enumerate(recipe.layers):
+            layer = _build(keras.layers, named, f"layers.{position}")
+            if train_dtype and type(layer) is keras.layers.BatchNormalization:
+                layer = FusedBatchNormalization.from_config(layer.get_config())
+            layers.append(layer)
+        activation = None if train_dtype else "softmax"
+        layers.append(keras.layers.Dense(classes, activation=activation, dtype="float32"))
+        return keras.Sequential(layers)
+    except ValueError as error:  # a layer that does not fit on the one before
+        raise UserError(f"layers: {' '.join(str(error).split())}") from None
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def build_loss(recipe: Recipe) -> keras.losses.Loss:
+    """The recipe's loss, on logits and one-hot labels."""
+    return _build(keras.losses, recipe.loss, "loss", from_logits=True)
+
+
+def build_optimizer(
+    recipe: Recipe, steps_per_epoch: int, epochs: int
+) -> keras.optimizers.Optimizer:
+    """The recipe's optimiser; its learning rate may be one of `keras.optimizers.schedules`.
+
+    A schedule's `..._steps` is a number of steps, `2 epochs`, or `25%` of the whole training, which
+    keeps its shape when the training is made shorter.
+    """
+    ((name, arguments),) = recipe.optimizer.items()
+    rate = arguments.get("learning_rate")
+    if isinstance(rate, dict | str):
+        ((schedule, given),) = rate.items() if isinstance(rate, dict) else ((rate, {}),)
+        where = "optimizer.learning_rate"
+        given = {
+            key: _steps(value, steps_per_epoch, epochs, f"{where}.{schedule}.{key}")
+            if key.endswith("_steps")
+            else value
+            for key, value in given.items()
+        }
+        rate = _build(keras.optimizers.schedules, {schedule: given}, where)
+        arguments = {**arguments, "learning_rate": rate}
+    return _build(keras.optimizers, {name: arguments}, "optimizer")
+
+
+def _steps(value: int | str, steps_per_epoch: int, epochs: int, where: str) -> int:
+    if isinstance(value, int):
+        return value
+    try:
+        if value.endswith("%"):
+            return max(1, round(float(value[:-1]) / 100 * epochs * steps_per_epoch))
+        number, unit = value.split()
+        if unit in ("epoch", "epochs"):
+            return max(1, round(float(number) * steps_per_epoch))
+    except ValueError:
+        pass
+    raise UserError(f"{where}: a number of steps, `2 epochs` or `25%` is wanted, not {value!r}")
+
+
+def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recipes/.")]) -> None:
+    """Print a recipe's network: its layers, their outputs and their parameters."""
+    settings = load_settings()
+    shape, classes = settings.competition.image_shape, settings.competition.classes
+    build_model(load_recipe(recipe), shape, classes).summary()
+
+
+if __name__ == "__main__":
+    run_command(main)

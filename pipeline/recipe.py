@@ -1,0 +1,146 @@
+"""A recipe file: the network, scaling, augmentation, loss, optimiser, length and search space.
+
+Anything Keras has a class for is written as that class's name and its arguments, `Conv2D: {filters:
+32, kernel_size: 3}`; `pipeline/models.py` builds it from the class itself.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from pipeline.config import Frozen, read_yaml, validate
+from pipeline.console import UserError
+
+RECIPES = Path("experiments/recipes")
+TUNED = Path("experiments/tune")
+
+
+def _named(value: Any) -> Any:
+    """`Flatten` means `{Flatten: {}}`, and `{Flatten: }` the same."""
+    if isinstance(value, str):
+        return {value: {}}
+    if isinstance(value, dict):
+        return {name: {} if given is None else given for name, given in value.items()}
+    return value
+
+
+def _single(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    if len(value) != 1:
+        raise ValueError(
+            "one class name and its arguments, as in `Dropout: {rate: 0.4}`, is wanted"
+        )
+    return value
+
+
+# A Keras class by its name, and its arguments.
+Named = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named), AfterValidator(_single)]
+
+
+class Augmentation(Frozen):
+    """Random affine changes of each training image, every epoch; ImageDataGenerator's names."""
+
+    rotation_range: float = Field(0.0, ge=0, le=180, description="degrees, each way")
+    shear_range: float = Field(0.0, ge=0, lt=90, description="degrees, each way")
+    zoom_range: float = Field(0.0, ge=0, lt=1, description="share of the size, each way")
+    width_shift_range: float = Field(0.0, ge=0, le=1, description="share of the width, each way")
+    height_shift_range: float = Field(0.0, ge=0, le=1, description="share of the height, each way")
+
+
+class FloatRange(Frozen):
+    """What `trial.suggest_float` takes."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+
+
+class IntRange(Frozen):
+    """What `trial.suggest_int` takes."""
+
+    low: int
+    high: int
+    log: bool = False
+    step: int = 1
+
+
+class Search(Frozen):
+    """What one value may be tried as, in Optuna's own terms: one of float, int, categorical."""
+
+    float: FloatRange | None = None
+    int: IntRange | None = None
+    categorical: list[Any] | None = Field(None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Search":
+        kinds = [kind for kind in (self.float, self.int, self.categorical) if kind is not None]
+        if len(kinds) != 1:
+            raise ValueError("give one of float, int or categorical")
+        bounds = self.float or self.int
+        if bounds is not None and not bounds.low <= bounds.high:
+            raise ValueError("low must not be above high")
+        return self
+
+
+class Recipe(Frozen):
+    """One way to train; `experiments/recipes/<name>.yaml`."""
+
+    description: str
+    scaling: Literal["unit"] = "unit"
+    augmentation: Augmentation = Augmentation()
+    layers: list[Named] = Field(min_length=1)
+    loss: Named
+    optimizer: Named
+    batch_size: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    search: dict[str, Search] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _searched_keys_exist(self) -> "Recipe":
+        for key in self.search:
+            value_at(self.model_dump(), key)
+        return self
+
+
+def value_at(recipe: dict[str, Any], key: str) -> Any:
+    """The value at a dotted key: `layers.3.Dropout.rate`, `augmentation.zoom_range`."""
+    value: Any = recipe
+    for part in key.split("."):
+        try:
+            value = value[int(part)] if isinstance(value, list) else value[part]
+        except (KeyError, IndexError, ValueError, TypeError):
+            raise ValueError(f"search: {key}: the recipe has no such key ({part})") from None
+    return value
+
+
+def with_values(recipe: Recipe, values: dict[str, Any], where: Path) -> Recipe:
+    """The recipe with the values at some dotted keys replaced, checked as a recipe file is."""
+    changed = recipe.model_dump()
+    for key, value in values.items():
+        *parents, last = key.split(".")
+        holder: Any = value_at(changed, ".".join(parents)) if parents else changed
+        holder[int(last) if isinstance(holder, list) else last] = value
+    return validate(Recipe, changed, where)
+
+
+def recipe_path(name: str) -> Path:
+    """Where a recipe's file is."""
+    return RECIPES / f"{name}.yaml"
+
+
+def load_recipe(name: str, tuned: bool = False) -> Recipe:
+    """Read a recipe, with the values that tuning took for it if `tuned`.
+
+    Raises:
+        UserError: no such recipe, or a fault in its file.
+    """
+    path = recipe_path(name)
+    if not path.exists():
+        known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
+        raise UserError(f"params.yaml: recipes: {path} does not exist; there are: {known}")
+    recipe = validate(Recipe, read_yaml(path), path)
+    if not tuned:
+        return recipe
+    path = TUNED / f"{name}.yaml"
+    return with_values(recipe, read_yaml(path).get("values") or {}, path)

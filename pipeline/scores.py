@@ -1,0 +1,30 @@
+"""Accuracies, and how sure they are."""
+
+import numpy as np
+from scipy.stats import binomtest
+
+
+def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """The share of rows whose most probable class is their label."""
+    return float((probabilities.argmax(axis=1) == labels).mean())
+
+
+def interval(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """The accuracy's 95% interval (Wilson's), rows taken as independent."""
+    correct = int((probabilities.argmax(axis=1) == labels).sum())
+    bounds = binomtest(correct, len(labels)).proportion_ci(method="wilson")
+    return float(bounds.low), float(bounds.high)
+
+
+def paired_p_value(candidate: np.ndarray, baseline: np.ndarray) -> float:
+    """How easily chance makes the candidate look this much better: McNemar's exact test, one-sided.
+
+    Args:
+        candidate: bool (rows,), whether it got each row right.
+        baseline: the same of what it is compared with, on the same rows.
+    """
+    won = int((candidate & ~baseline).sum())
+    lost = int((baseline & ~candidate).sum())
+    return (
+        1.0 if won + lost == 0 else float(binomtest(won, won + lost, alternative="greater").pvalue)
+    )

@@ -1,0 +1,135 @@
+"""Stage, one a recipe: k folds -> experiments/train/<recipe>/, with out-of-fold probabilities."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+
+from pipeline import plots, tracking
+from pipeline.compute import Data, Result, Task, data_digests, fingerprint, load_data, run_tasks
+from pipeline.config import Settings, load_settings
+from pipeline.console import duration, run_command, say
+from pipeline.files import TRAINED, replacing, sha256_json, write_array, write_json
+from pipeline.fit import Epoch
+from pipeline.hardware import describe, keras, resolve_precision
+from pipeline.recipe import load_recipe
+from pipeline.scores import accuracy
+from pipeline.stage import stage
+
+
+def fold_tasks(settings: Settings, name: str) -> list[Task]:
+    """The recipe's folds, each a task, with the values that tuning took."""
+    recipe = load_recipe(name, tuned=True)
+    return [
+        Task(
+            name=name,
+            recipe=recipe,
+            classes=settings.competition.classes,
+            epochs=settings.train.epochs or recipe.epochs,
+            precision=resolve_precision(settings.train.precision),
+            seed=settings.seed,
+            fold=fold,
+        )
+        for fold in range(settings.preprocess.folds)
+    ]
+
+
+class Progress:
+    """A line an epoch: where the training is, how good it is so far, and the time left."""
+
+    def __init__(self, name: str, tasks: list[Task]) -> None:
+        self.name, self.tasks = name, tasks
+        self.started = time.perf_counter()
+        self.epochs_run = 0
+
+    def __call__(self, task: Task, row: Epoch) -> None:
+        """Print the line of an epoch that has just ended."""
+        self.epochs_run += 1
+        position = self.tasks.index(task)
+        remaining = (len(self.tasks) - position) * task.epochs - int(row["epoch"])
+        left = (time.perf_counter() - self.started) / self.epochs_run * remaining
+        say(
+            f"{self.name}  fold {task.fold + 1}/{len(self.tasks)}"
+            f"  epoch {int(row['epoch']):2}/{task.epochs}  loss {row['loss']:.4f}"
+            f"  accuracy {row['accuracy']:.4f}  validation {row['val_accuracy']:.4f}"
+            f"  {row['seconds']:.1f} s  left {duration(left)}"
+        )
+
+
+def log_fold(
+    settings: Settings, parent: str | None, task: Task, result: Result, data: Data
+) -> None:
+    """Log a finished fold as a child of the recipe's run."""
+    score = accuracy(result.probabilities, data.train_labels[result.held_out])
+    with tracking.run(
+        settings, f"{task.name} fold {task.fold + 1}", key=result.fingerprint, parent=parent
+    ) as run_id:
+        if run_id is None:
+            return
+        tracking.log_history(run_id, result.history)
+        tracking.log_metrics(run_id, {"fold_accuracy": score, "fold_seconds": result.seconds})
+        example = data.train_images[result.held_out[:2]]
+        model = keras.models.load_model(result.model)
+        tracking.log_model(run_id, model, example, result.probabilities[:2])
+
+
+def collect(results: list[Result], labels: np.ndarray, folder: Path) -> dict[str, Any]:
+    """Write the folds' results as one, into `folder`, and return its metrics."""
+    oof = np.zeros((len(labels), results[0].probabilities.shape[1]), np.float32)
+    for fold, result in enumerate(results):
+        oof[result.held_out] = result.probabilities
+        with replacing(folder / f"fold{fold}.keras") as temporary:
+            shutil.copyfile(result.model, temporary)
+    write_array(folder / "oof.npy", oof)
+    test = np.mean([result.test_probabilities for result in results], axis=0, dtype=np.float64)
+    write_array(folder / "test.npy", np.asarray(test, np.float32))
+    history = pd.concat(
+        [pd.DataFrame(result.history).assign(fold=fold) for fold, result in enumerate(results)]
+    )
+    with replacing(folder / "history.csv") as temporary:
+        history.to_csv(temporary, index=False, lineterminator="\n")
+    plots.curves(history, folder / "curves.png", folder.name)
+    scores = [accuracy(result.probabilities, labels[result.held_out]) for result in results]
+    metrics = {
+        "cv_accuracy": accuracy(oof, labels),
+        "cv_accuracy_std": float(np.std(scores, ddof=1)),
+        "folds": scores,
+        "seconds": sum(result.seconds for result in results),
+    }
+    write_json(folder / "metrics.json", metrics)
+    return metrics
+
+
+def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recipes/.")]) -> None:
+    """Train a recipe on every fold; a fold finished before is not trained again."""
+    settings = load_settings()
+    with stage(f"train-{recipe}"):
+        data = load_data()
+        tasks = fold_tasks(settings, recipe)
+        say(f"{recipe}: {len(tasks)} folds, {tasks[0].epochs} epochs, {tasks[0].precision}")
+        params = {"recipe": {"name": recipe} | tasks[0].recipe.model_dump(exclude={"search"})}
+        params |= {"resolved": {"epochs": tasks[0].epochs, "precision": tasks[0].precision}}
+        params |= {"machine": describe(), "data_sha256": data_digests()}
+        key = sha256_json([fingerprint(task) for task in tasks])
+        with tracking.run(settings, f"train {recipe}", key=key, params=params) as run_id:
+            results = []
+            for task, result in zip(
+                tasks, run_tasks(tasks, data, Progress(recipe, tasks)), strict=True
+            ):
+                results.append(result)
+                log_fold(settings, run_id, task, result, data)
+            metrics = collect(results, data.train_labels, TRAINED / recipe)
+            tracking.log_metrics(
+                run_id,
+                {name: metrics[name] for name in ("cv_accuracy", "cv_accuracy_std", "seconds")},
+            )
+            tracking.log_file(run_id, TRAINED / recipe / "curves.png")
+    say(f"{recipe}: CV accuracy {metrics['cv_accuracy']:.5f}, {duration(metrics['seconds'])}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,122 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import compute
+from pipeline.compute import Result, Task, fingerprint, load_data, run_tasks
+from pipeline.console import UserError
+from pipeline.files import CACHE
+from pipeline.hardware import keras
+from pipeline.recipe import load_recipe
+
+
+@pytest.fixture(autouse=True)
+def _fresh_digests() -> None:
+    compute.data_digests.cache_clear()
+
+
+def task(**changes: object) -> Task:
+    plain = Task("tiny", load_recipe("tiny"), 10, 2, "float32", 0, 0)
+    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def run(*tasks: Task) -> tuple[list[Result], int]:
+    """The results, and how many epochs had to be run."""
+    epochs: list[object] = []
+    results = list(run_tasks(tasks, load_data(), lambda _task, row: epochs.append(row)))
+    return results, len(epochs)
+
+
+def test_a_finished_fold_is_not_trained_again(arrays: Path) -> None:
+    (first,), trained = run(task())
+    (again,), trained_again = run(task())
+    assert (trained, trained_again) == (2, 0)
+    assert np.array_equal(first.probabilities, again.probabilities)
+    assert np.array_equal(first.test_probabilities, again.test_probabilities)
+    assert first.history == again.history
+
+
+def test_each_row_is_predicted_by_the_model_that_did_not_see_it(arrays: Path) -> None:
+    results, _ = run(task(fold=0), task(fold=1))
+    folds = np.load("data/arrays/folds.npy")
+    for fold, result in enumerate(results):
+        assert np.array_equal(result.held_out, np.flatnonzero(folds == fold))
+        model = keras.models.load_model(result.model)
+        images = np.load("data/arrays/train_images.npy")[folds == fold]
+        np.testing.assert_allclose(
+            model.predict(images, verbose=0), result.probabilities, atol=1e-6
+        )
+        assert result.test_probabilities.shape == (50, 10)
+        np.testing.assert_allclose(result.test_probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+def test_changing_a_held_out_row_changes_no_weight(arrays: Path) -> None:
+    (before,), _ = run(task())
+    images = np.load("data/arrays/train_images.npy")
+    labels = np.load("data/arrays/train_labels.npy")
+    images[before.held_out] = 255 - images[before.held_out]
+    labels[before.held_out] = 0
+    np.save("data/arrays/train_images.npy", images)
+    np.save("data/arrays/train_labels.npy", labels)
+    compute.data_digests.cache_clear()
+    (after,), trained = run(task())
+    assert trained == 2  # other data: not taken from the cache
+    assert np.array_equal(before.test_probabilities, after.test_probabilities)
+
+
+def test_what_decides_a_result_decides_its_name(arrays: Path) -> None:
+    tiny = load_recipe("tiny")
+    names = {
+        fingerprint(each)
+        for each in (
+            task(),
+            task(seed=1),
+            task(fold=1),
+            task(epochs=3),
+            task(precision="mixed_bfloat16"),
+            task(rows=tuple(range(100))),
+            task(test=False),
+            task(recipe=tiny.model_copy(update={"batch_size": 16})),
+        )
+    }
+    assert len(names) == 8
+    talk = tiny.model_copy(update={"description": "other words", "search": {}})
+    assert fingerprint(task(recipe=talk)) == fingerprint(task())
+
+
+def test_a_task_on_a_slice_sees_the_slice_alone(arrays: Path) -> None:
+    rows = tuple(range(0, 200, 2))
+    (result,), _ = run(task(rows=rows, test=False))
+    assert set(result.held_out) < set(rows)
+    assert not result.model.exists()
+
+
+@pytest.mark.parametrize("name", ["held_out.npy", "test.npy", "model.keras"])
+def test_a_damaged_fold_is_noticed_and_trained_again(
+    arrays: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (first,), _ = run(task())
+    expected = first.probabilities.copy()  # it is mapped from the file
+    file = CACHE / first.fingerprint / name
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+    (again,), trained = run(task())
+    assert trained == 2
+    assert f"{name} is damaged; training that fold again" in capsys.readouterr().err
+    assert np.array_equal(expected, again.probabilities)
+
+
+def test_missing_and_damaged_arrays_are_named(arrays: Path) -> None:
+    folds = Path("data/arrays/folds.npy")
+    np.save(folds, np.zeros(3, np.uint8))
+    with pytest.raises(UserError, match=r"data/arrays: arrays of different lengths"):
+        load_data()
+    folds.write_bytes(folds.read_bytes()[:90])
+    with pytest.raises(UserError, match=r"folds.npy is damaged .*; delete it and run `dvc repro`"):
+        load_data()
+    folds.unlink()
+    with pytest.raises(UserError, match=r"folds.npy is missing; `dvc repro` makes it"):
+        load_data()

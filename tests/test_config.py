@@ -1,0 +1,85 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import REPOSITORY, write_yaml
+
+from pipeline.config import load_settings
+from pipeline.console import UserError
+
+
+def test_the_committed_params_are_good() -> None:
+    settings = load_settings(REPOSITORY / "params.yaml")
+    assert settings.competition.source == "embedded"
+    assert settings.competition.pixel_columns[0] == "pixel0"
+    assert settings.competition.pixel_columns[-1] == "pixel783"
+    assert settings.recipes
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("train.epoch", 3, "train.epoch: unknown key; did you mean epochs?"),
+        ("zzz", 3, "zzz: unknown key; known here: seed, competition"),
+        ("seed", "1", "seed: Input should be a valid integer, not '1'"),
+        ("seed", -1, "seed: Input should be greater than or equal to 0, not -1"),
+        ("seed", True, "seed: Input should be a valid integer, not True"),
+        ("preprocess.folds", 1, "preprocess.folds: Input should be greater than or equal to 2"),
+        ("preprocess.rows", 2.5, "preprocess.rows: Input should be a valid integer"),
+        ("train.epochs", 0, "train.epochs: Input should be greater than or equal to 1"),
+        ("train.precision", "half", "train.precision: Input should be 'auto', 'float32'"),
+        ("competition.source", "web", "competition.source: Input should be 'embedded' or 'kaggle'"),
+        ("competition.image_shape", [28, 0, 1], "image_shape: Value error, every side must be 1"),
+        ("recipes", [], "recipes: Tuple should have at least 1 item"),
+        ("recipes", ["../x"], "recipes.0: String should match pattern"),
+        ("recipes", ["a", "a"], "recipes: Value error, listed twice: a"),
+        ("tune", None, "tune: Input should be a valid dictionary or instance of Tune"),
+        ("ensemble.method", None, "ensemble.method: Input should be 'mean' or 'hill_climb'"),
+    ],
+)
+def test_a_wrong_value_is_named(
+    project: Path, params: Any, key: str, value: Any, said: str
+) -> None:
+    *parents, last = key.split(".")
+    section = params
+    for parent in parents:
+        section = section[parent]
+    section[last] = value
+    write_yaml(project / "params.yaml", params)
+    with pytest.raises(UserError) as caught:
+        load_settings()
+    assert str(caught.value).startswith("params.yaml: ")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_key_is_named(project: Path, params: Any) -> None:
+    del params["train"]["epochs"]
+    write_yaml(project / "params.yaml", params)
+    with pytest.raises(UserError, match=r"params.yaml: train.epochs: missing"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seed: [1", "is not good YAML"),
+        ("seed: 1\nseed: 2\n", "line 2: the key 'seed' is given twice"),
+        ("a: &a [1]\nb: *a\n", "an alias (*name) is not allowed"),
+        ("!!python/object/apply:os.getcwd []", "could not determine a constructor"),
+        ("- 1\n", "must be a mapping"),
+        ("", "must be a mapping"),
+    ],
+)
+def test_bad_yaml_is_one_line(project: Path, text: str, said: str) -> None:
+    (project / "params.yaml").write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_settings()
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(project: Path) -> None:
+    (project / "params.yaml").unlink()
+    with pytest.raises(UserError, match=r"params.yaml cannot be read: No such file"):
+        load_settings()

@@ -1,0 +1,125 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import digits
+
+from pipeline.console import UserError
+from pipeline.hardware import keras, resolve_precision, tf
+from pipeline.models import FusedBatchNormalization, build_model, build_optimizer
+from pipeline.recipe import Recipe, load_recipe
+
+SHAPE = (28, 28, 1)
+
+
+def test_fused_batch_norm_is_batch_norm() -> None:
+    images = np.random.default_rng(0).normal(3, 2, (64, 5, 5, 4)).astype(np.float32)
+    stock = keras.layers.BatchNormalization(momentum=0.7)
+    fused = FusedBatchNormalization(momentum=0.7)
+    for layer in (stock, fused):
+        layer.build(images.shape)
+        layer.set_weights([np.linspace(0.5, 2, 4), np.arange(4.0), np.zeros(4), np.ones(4)])
+    grads = []
+    for layer in (stock, fused):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.cast(layer(images, training=True), tf.float32) ** 3)
+        grads.append(tape.gradient(loss, layer.trainable_weights))
+    for mine, its in zip(grads[1], grads[0], strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-3)
+    for mine, its in zip(fused.get_weights(), stock.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-3)  # the variance's n - 1 against n
+    fused.set_weights(stock.get_weights())
+    np.testing.assert_allclose(
+        fused(images, training=False), stock(images, training=False), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_fused_batch_norm_serves_what_is_not_an_image() -> None:
+    rows = np.random.default_rng(0).normal(3, 2, (64, 4)).astype(np.float32)
+    stock, fused = keras.layers.BatchNormalization(), FusedBatchNormalization()
+    np.testing.assert_array_equal(fused(rows, training=True), stock(rows, training=True))
+
+
+def test_both_forms_of_a_network_say_the_same(project: Path) -> None:
+    recipe = load_recipe("tiny")
+    training = build_model(recipe, SHAPE, 10, train_dtype="float32")
+    predicting = build_model(recipe, SHAPE, 10)
+    predicting.set_weights(training.get_weights())
+    images = digits(20)[0].astype(np.float32)
+    np.testing.assert_allclose(
+        tf.nn.softmax(training(images, training=False)), predicting(images), atol=1e-5
+    )
+
+
+def test_a_saved_model_opens_in_plain_keras_on_raw_pixels(project: Path) -> None:
+    model = build_model(load_recipe("tiny"), SHAPE, 10)
+    model.save("model.keras")
+    images = digits(5)[0]
+    np.save("images.npy", images)
+    code = (
+        "import keras, numpy, sys; model = keras.models.load_model('model.keras');"
+        "numpy.save('out.npy', model.predict(numpy.load('images.npy'), verbose=0));"
+        "assert 'pipeline' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    np.testing.assert_allclose(np.load("out.npy"), model(images), atol=1e-6)
+
+
+def changed(recipe: Recipe, **changes: object) -> Recipe:
+    return Recipe.model_validate(recipe.model_dump() | {"search": {}} | changes)
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        (["Conv2d"], "layers.0: keras.layers has no Conv2d; did you mean Conv2D?"),
+        ([{"Dense": {"units": 4}}, {"Dropout": {"rat": 1}}], "layers.1: Dropout: "),
+        ([{"Dense": {"units": -4}}], "layers.0: Dense: "),
+        ([{"Conv2D": {"filters": 4, "kernel_size": 29}}], "layers: "),
+        (["os"], "layers.0: keras.layers has no os"),
+    ],
+)
+def test_a_wrong_layer_is_named(project: Path, layers: object, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        build_model(changed(load_recipe("tiny"), layers=layers), SHAPE, 10)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def rates(project_recipe: Recipe, schedule: object, steps: list[int]) -> list[float]:
+    recipe = changed(project_recipe, optimizer={"SGD": {"learning_rate": schedule}})
+    optimizer = build_optimizer(recipe, steps_per_epoch=10, epochs=4)
+    values = []
+    for step in steps:
+        optimizer.iterations.assign(step)
+        values.append(round(float(optimizer.learning_rate), 6))
+    return values
+
+
+def test_schedules_count_in_epochs_and_shares_of_the_training(project: Path) -> None:
+    recipe = load_recipe("tiny")
+    decay = {"initial_learning_rate": 1.0, "decay_rate": 0.5, "staircase": True}
+    by_epoch = {"ExponentialDecay": decay | {"decay_steps": "1 epoch"}}
+    assert rates(recipe, by_epoch, [0, 9, 10, 20]) == [1.0, 1.0, 0.5, 0.25]
+    by_share = {"ExponentialDecay": decay | {"decay_steps": "50%"}}
+    assert rates(recipe, by_share, [19, 20]) == [1.0, 0.5]
+    by_step = {"ExponentialDecay": decay | {"decay_steps": 3}}
+    assert rates(recipe, by_step, [2, 3]) == [1.0, 0.5]
+    assert rates(recipe, 0.25, [0, 39]) == [0.25, 0.25]
+    with pytest.raises(UserError, match=r"decay_steps: a number of steps, .* not 'soon'"):
+        rates(recipe, {"ExponentialDecay": decay | {"decay_steps": "soon"}}, [0])
+
+
+def test_a_wrong_optimizer_or_schedule_is_named(project: Path) -> None:
+    recipe = load_recipe("tiny")
+    with pytest.raises(UserError, match=r"optimizer: keras.optimizers has no Adamw; did you mean"):
+        build_optimizer(changed(recipe, optimizer={"Adamw": {}}), 10, 4)
+    with pytest.raises(UserError, match=r"optimizer.learning_rate: .* has no Cosine"):
+        rates(recipe, {"Cosine": {}}, [0])
+
+
+def test_precision_is_what_is_asked_for_or_what_the_machine_multiplies() -> None:
+    assert resolve_precision("float32") == "float32"
+    assert resolve_precision("auto") in ("float32", "mixed_bfloat16")

@@ -1,0 +1,272 @@
+"""The real `dvc repro`, from the embedded digits to a scored file, in a copy of this checkout."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import REPOSITORY, TINY, write_yaml
+from mlflow.tracking import MlflowClient
+
+from pipeline import tracking
+from pipeline.competition import TRAIN_LABEL_COUNTS
+from pipeline.hardware import keras
+
+IDENTICAL = (
+    "experiments/train/tiny/oof.npy",
+    "experiments/train/tiny/test.npy",
+    "submissions/submission.csv",
+)
+# Notes which stage opens the digits that hold the leaderboard's answers.
+SPY = """
+import sys
+def spy(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("mnist.npz"):
+        with open("opened.txt", "a") as file:
+            print(sys.orig_argv[sys.orig_argv.index("-m") + 1], file=file)
+sys.addaudithook(spy)
+"""
+
+
+def run(folder: Path, *command: str, fails: bool = False) -> str:
+    """Run a command as a user inside .venv would; return what it printed."""
+    result = subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=300
+    )
+    assert (result.returncode != 0) == fails, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+def environment(folder: Path) -> Mapping[str, str]:
+    spy = folder / "spy/sitecustomize.py"
+    spy.parent.mkdir(exist_ok=True)
+    spy.write_text(SPY)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
+    git = {
+        f"GIT_{who}_{what}": "test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+    return kept | git | {"PATH": path, "PYTHONPATH": str(spy.parent)}
+
+
+def copy_checkout(folder: Path, params: dict[str, Any]) -> Path:
+    """A repository of its own with this checkout's files, made small."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=REPOSITORY, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        if (REPOSITORY / name).exists() and name not in ("dvc.lock", "submissions/metrics.json"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / name, folder / name)
+    params["preprocess"]["rows"] = 300
+    params["tune"] |= {"trials": 2, "epochs": 1}
+    params["train"]["epochs"] = 40
+    write_yaml(folder / "params.yaml", params)
+    write_yaml(folder / "experiments/recipes/tiny.yaml", TINY)
+    with (folder / ".gitignore").open("a") as file:
+        file.write("/spy/\n/opened.txt\n")
+    run(folder, "git", "init", "-q")
+    commit(folder)
+    return folder
+
+
+def commit(folder: Path) -> None:
+    run(folder, "git", "add", ".")
+    run(folder, "git", "commit", "-q", "--allow-empty", "-m", "run")
+
+
+@pytest.fixture(scope="module")
+def checkouts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """A checkout after `dvc repro`, one that has only got as far as tuning, and the output."""
+    params: dict[str, Any] = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    params["recipes"] = ["tiny"]
+    params["preprocess"]["folds"] = 2
+    done = copy_checkout(tmp_path_factory.mktemp("checkout"), params)
+    run(done, "dvc", "repro", "tune")
+    begun = tmp_path_factory.mktemp("begun") / "checkout"
+    shutil.copytree(done, begun)
+    output = run(done, "dvc", "repro")
+    commit(done)
+    return done, begun, output
+
+
+@pytest.fixture
+def done(checkouts: tuple[Path, Path, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(checkouts[0])
+    return checkouts[0]
+
+
+def test_the_files_are_as_the_contracts_say(done: Path) -> None:
+    raw = pd.read_csv("data/raw/train.csv", usecols=["label"])
+    assert tuple(raw["label"].value_counts().sort_index()) == TRAIN_LABEL_COUNTS
+    with Path("data/raw/test.csv").open() as file:
+        assert file.readline() == ",".join(f"pixel{i}" for i in range(784)) + "\n"
+    sample = pd.read_csv("data/raw/sample_submission.csv")
+    assert list(sample.columns) == ["ImageId", "Label"]
+    assert np.load("data/arrays/test_images.npy").shape == (28000, 28, 28, 1)
+
+    trained = Path("experiments/train/tiny")
+    oof, test = np.load(trained / "oof.npy"), np.load(trained / "test.npy")
+    labels, folds = np.load("data/arrays/train_labels.npy"), np.load("data/arrays/folds.npy")
+    assert (oof.shape, oof.dtype) == ((300, 10), np.float32)
+    assert (test.shape, test.dtype) == ((28000, 10), np.float32)
+    metrics = json.loads((trained / "metrics.json").read_text())
+    assert metrics["cv_accuracy"] == (oof.argmax(axis=1) == labels).mean()
+    assert {"cv_accuracy_std", "folds", "seconds"} < set(metrics)
+    history = pd.read_csv(trained / "history.csv")
+    assert len(history) == 80
+    images = np.load("data/arrays/train_images.npy")
+    for fold in range(2):
+        model = keras.models.load_model(trained / f"fold{fold}.keras")
+        predicted = model.predict(images[folds == fold], verbose=0)
+        np.testing.assert_allclose(predicted, oof[folds == fold], atol=1e-6)
+
+    lines = Path("submissions/submission.csv").read_bytes().split(b"\n")
+    assert lines[0] == b"ImageId,Label"
+    assert len(lines) == 28002
+    assert lines[-1] == b""
+    assert [line.split(b",")[0] for line in lines[1:-1]] == [b"%d" % i for i in range(1, 28001)]
+    scores = json.loads(Path("submissions/metrics.json").read_text())
+    assert set(scores) == {
+        "cv_accuracy", "cv_accuracy_low", "cv_accuracy_high", "leaderboard_accuracy"
+    }  # fmt: skip
+    assert 0.5 < scores["leaderboard_accuracy"] < 1
+    assert scores["cv_accuracy_low"] < scores["cv_accuracy"] < scores["cv_accuracy_high"]
+
+
+def test_it_says_what_it_does_and_what_came_out(checkouts: tuple[Path, Path, str]) -> None:
+    output = checkouts[2]
+    assert "tiny  fold 2/2  epoch 40/40" in output
+    assert "local leaderboard" in output
+    assert "train@tiny" in output
+    assert "make ui" in output
+    assert "kaggle competitions submit -c digit-recognizer -f submissions/submission.csv" in output
+    for noise in ("oneDNN", "cuInit", "InitializeLog", "Traceback", "retracing", "UserWarning"):
+        assert noise not in output
+
+
+def test_only_dealing_and_scoring_open_the_digits_with_the_answers(done: Path) -> None:
+    opened = set((done / "opened.txt").read_text().splitlines())
+    assert opened == {"pipeline.download", "pipeline.submission"}
+
+
+def test_a_second_repro_does_nothing(done: Path) -> None:
+    assert "up to date" in run(done, "dvc", "repro")
+
+
+def test_dvcs_own_commands_have_something_to_say(done: Path) -> None:
+    assert "leaderboard_accuracy" in run(done, "dvc", "metrics", "show")
+    assert "train@tiny" in run(done, "dvc", "dag")
+    assert "Optuna" in run(done, "dvc", "stage", "list")
+    run(done, "dvc", "plots", "show")
+    page = (done / "dvc_plots/index.html").read_text()
+    for shown in ("Accuracy by epoch", "Confusion matrix", "confusion.png", "worst_errors.png"):
+        assert shown in page
+
+
+def test_an_experiment_changes_a_setting_and_is_compared(done: Path) -> None:
+    run(done, "dvc", "exp", "run", "-n", "equal", "-S", "ensemble.method=mean")
+    shown = run(done, "dvc", "exp", "show", "--csv")
+    assert "equal" in shown
+    assert "mean" in shown
+    assert "hill_climb" in run(done, "dvc", "params", "diff")
+    assert "# " in REPOSITORY.joinpath("params.yaml").read_text()
+    run(done, "git", "checkout", "-q", ".")
+    run(done, "dvc", "checkout", "-q")
+
+
+def test_mlflow_has_a_run_a_stage_with_a_child_a_fold_and_a_trial(
+    done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "_stopped", False)
+    mlflow.set_tracking_uri(f"sqlite:///{done / 'experiments/mlflow.db'}")
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name("digit-recognizer")
+    runs = client.search_runs([experiment.experiment_id])
+    by_name = {run.info.run_name: run for run in runs}
+    assert {
+        "tune tiny", "tiny trial 0", "tiny trial 1",
+        "train tiny", "tiny fold 1", "tiny fold 2", "ensemble", "submission",
+    } == set(by_name)  # fmt: skip
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    parent, fold = by_name["train tiny"], by_name["tiny fold 1"]
+    assert fold.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert len(client.get_metric_history(fold.info.run_id, "val_accuracy")) == 40
+    assert parent.data.tags["dvc_stage"] == "train@tiny"
+    assert len(parent.data.tags["git_revision"]) == 40
+    digest = hashlib.sha256((done / "data/arrays/train_images.npy").read_bytes()).hexdigest()
+    assert parent.data.params["data_sha256.train_images"] == digest
+    assert "curves.png" in [each.path for each in client.list_artifacts(parent.info.run_id)]
+    (model,) = fold.outputs.model_outputs
+    loaded = mlflow.pyfunc.load_model(f"models:/{model.model_id}")
+    images = np.load(done / "data/arrays/test_images.npy")[:3]
+    assert loaded.predict(images).shape == (3, 10)
+
+
+def test_killed_in_the_middle_of_a_fold_it_ends_with_the_same_files(
+    checkouts: tuple[Path, Path, str],
+) -> None:
+    done, begun, _ = checkouts
+    process = subprocess.Popen(
+        ["dvc", "repro"],
+        cwd=begun,
+        env=environment(begun),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if "fold 2/2  epoch 20/40" in line:
+            os.killpg(process.pid, signal.SIGKILL)
+            break
+    else:
+        pytest.fail("it ended before it was killed")
+    process.stdout.close()
+    process.wait()
+    time.sleep(0.5)
+    assert not (begun / IDENTICAL[0]).exists()
+    output = run(begun, "dvc", "repro")
+    assert "fold 1/2" not in output
+    assert "fold 2/2  epoch 40/40" in output
+    epochs = [line for line in output.splitlines() if "fold 2/2" in line]
+    assert len(epochs) <= 21  # the epoch in hand at most is repeated
+    for name in IDENTICAL:
+        assert (begun / name).read_bytes() == (done / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["download"], "error: params.yaml: competition.source: kaggle does not work yet"),
+        (["preprocess"], "error: data/raw/test.csv cannot be read: No such file"),
+        (["train", "tiny"], "error: data/arrays/train_images.npy is missing"),
+        (["models", "nosuch"], "error: params.yaml: recipes: experiments/recipes/nosuch.yaml"),
+        (["ensemble"], "error: data/arrays/train_labels.npy is missing"),
+        (["submission"], "error: experiments/ensemble/test.npy is missing"),
+        (["summary"], "error: experiments/ensemble/metrics.json is missing"),
+    ],
+)
+def test_a_users_mistake_is_one_line(
+    project: Path, params: dict[str, Any], command: list[str], said: str
+) -> None:
+    params["competition"]["source"] = "kaggle"
+    write_yaml(project / "params.yaml", params)
+    (project / "pipeline").symlink_to(REPOSITORY / "pipeline")
+    module, *arguments = command
+    output = run(project, sys.executable, "-m", f"pipeline.{module}", *arguments, fails=True)
+    assert output.startswith(said)
+    assert output.count("\n") == 1

@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import tables
+from pipeline.console import UserError
+from pipeline.tables import read_bytes, write_csv
+
+COLUMNS = ["label", "pixel0", "pixel1"]
+
+
+def read(tmp_path: Path, content: bytes) -> np.ndarray:
+    path = tmp_path / "train.csv"
+    path.write_bytes(content)
+    return read_bytes(path, COLUMNS)
+
+
+def test_what_is_written_is_what_kaggle_writes(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", {"ImageId": np.array([1, 2]), "Label": np.array([7, 0])})
+    assert (tmp_path / "a.csv").read_bytes() == b"ImageId,Label\n1,7\n2,0\n"
+
+
+def test_what_is_written_is_read_back_over_many_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = np.random.default_rng(0).integers(0, 256, (500, 3), dtype=np.uint8)
+    write_csv(tmp_path / "a.csv", dict(zip(COLUMNS, table.T, strict=True)))
+    for size in (1, 7, 64, 1 << 20):
+        monkeypatch.setattr(tables, "BLOCK_BYTES", size)
+        assert np.array_equal(read_bytes(tmp_path / "a.csv", COLUMNS), table)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"label,pixel0,pixel1\n1,2,255",
+        b"label,pixel0,pixel1\r\n1,2,255\r\n",
+        b"\xef\xbb\xbflabel,pixel0,pixel1\n1,2,255\n",
+    ],
+)
+def test_harmless_differences_are_read(tmp_path: Path, content: bytes) -> None:
+    assert read(tmp_path, content).tolist() == [[1, 2, 255]]
+
+
+HEADER = b"label,pixel0,pixel1\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (HEADER, "has a header and no rows"),
+        (b"label,pixel0\n1,2\n", "header: 2 columns where 3 are wanted"),
+        (b"label,pixel1,pixel0\n1,2,3\n", "header: column 2 is 'pixel1', not 'pixel0'"),
+        (b"label,pixel0,pixel0\n1,2,3\n", "header: the column 'pixel0' is there twice"),
+        (b"1,2,3\n4,5,6\n", "header: column 1 is '1', not 'label'"),
+        (HEADER + b"1,2,3\n1,256,3\n", "row 2, column pixel0: '256' is not a whole number 0..255"),
+        (HEADER + b"1,2,-1\n", "row 1, column pixel1: '-1' is not"),
+        (HEADER + b"1,2,x\n", "row 1, column pixel1: 'x' is not"),
+        (HEADER + b"1,2,3.5\n", "row 1, column pixel1: '3.5' is not"),
+        (HEADER + b"1,2,1e2\n", "row 1, column pixel1: '1e2' is not"),
+        (HEADER + b"1,2,nan\n", "row 1, column pixel1: 'nan' is not"),
+        (HEADER + b'1,2,"3"\n', "row 1, column pixel1: '\"3\"' is not"),
+        (HEADER + "1,2,\uff13\n".encode(), "row 1, column pixel1: '\uff13' is not"),
+        (HEADER + b"1,2,\x003\n", "row 1, column pixel1: '\\x003' is not"),
+        (HEADER + b"1,2,3\n4,,6\n", "row 2, column pixel0: the value is missing"),
+        (HEADER + b"1,2,3\n4,5\n", "row 2: 2 cells where the header has 3"),
+        (HEADER + b"1,2,3\n4,5,6,\n", "row 2: 4 cells where the header has 3"),
+        (HEADER + b"1,2,3\n\n4,5,6\n", "row 2: 1 cells where the header has 3"),
+        (HEADER + b"1,2,3\n4,5", "row 2: 2 cells where the header has 3"),
+    ],
+)
+@pytest.mark.parametrize("block", [6, 1 << 20])
+def test_a_fault_is_named_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str, block: int
+) -> None:
+    monkeypatch.setattr(tables, "BLOCK_BYTES", block)
+    with pytest.raises(UserError) as caught:
+        read(tmp_path, content)
+    assert str(caught.value).startswith(f"{tmp_path / 'train.csv'}")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none.csv cannot be read: No such file"):
+        read_bytes(tmp_path / "none.csv", COLUMNS)
