@@ -24,16 +24,14 @@ setup: .venv/ready  ## Make .venv with the pinned packages; the other targets do
 	@touch $@
 
 repro: setup  ## Run the pipeline: data, tuning, training, blend, submission file, score
+	@python -m pipeline.check
 	@dvc repro
 
 score: setup  ## Print the scores of the last run again
 	@python -m pipeline.summary
 
 ui: setup  ## Browse the runs in MLflow, on this machine only; PORT=5001 moves it
-	@test -f experiments/mlflow.db || { echo "no runs yet; make repro first"; exit 1; }
-	@echo "MLflow on http://127.0.0.1:$(PORT), for this machine only; Ctrl-C ends it"
-	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true mlflow ui --workers 1 \
-	  --backend-store-uri sqlite:///experiments/mlflow.db --host 127.0.0.1 --port $(PORT)
+	@python -m pipeline.ui --port $(PORT)
 
 test: setup lint  ## Lint, check types, run the tests with coverage
 	@coverage erase

@@ -6,7 +6,9 @@ runs, so after a kill at any moment the same tasks again train only what was not
 """
 
 import json
+import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -15,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
-from pipeline.console import UserError, warn
+from pipeline.console import UserError, say, warn
 from pipeline.files import (
     ARRAYS,
     CACHE,
     read_array,
+    replacing,
     sha256_file,
     sha256_json,
     write_array,
@@ -32,6 +36,8 @@ from pipeline.recipe import Recipe
 
 # What a fold's result depends on; everything else about a run may change and it still stands.
 CODE = ("augment.py", "compute.py", "fit.py", "models.py")
+# Of a process that has trained; a stage is to stay under 4 GiB.
+MEMORY_LIMIT = 3 * 2**30
 FILES = ("train_images", "train_labels", "test_images", "folds")
 
 
@@ -43,11 +49,6 @@ class Data:
     train_labels: np.ndarray
     test_images: np.ndarray
     folds: np.ndarray
-
-    @property
-    def train(self) -> Digits:
-        """All labelled rows."""
-        return Digits(self.train_images, self.train_labels)
 
 
 @dataclass(frozen=True)
@@ -118,19 +119,36 @@ def run_tasks(
     """
     for task in tasks:
         folder = CACHE / fingerprint(task)
-        if not (folder / "done.json").exists() or _damaged(folder):
+        if not _finished(folder):
+            _start_anew_if_large()
             _train(task, data, folder, partial(report, task))
         yield _read(task, data, folder)
 
 
-def _damaged(folder: Path) -> bool:
-    """Whether a file of a finished task is not as it was written; then it is trained again."""
-    for name, digest in json.loads((folder / "done.json").read_text())["sha256"].items():
-        if not (folder / name).exists() or sha256_file(folder / name) != digest:
-            warn(f"{folder / name} is damaged; training that fold again")
-            shutil.rmtree(folder)
-            return True
-    return False
+def _start_anew_if_large() -> None:
+    """Replace this process by itself, started again, once it has grown too large.
+
+    Each network leaves some memory behind in TensorFlow. All that is finished is in the cache, so
+    the process comes back to the task at hand.
+    """
+    memory = psutil.Process().memory_info().rss
+    if memory > MEMORY_LIMIT:
+        say(f"{memory / 2**30:.1f} GiB of memory in use; starting the process anew, to go on there")
+        os.execv(sys.executable, sys.orig_argv)
+
+
+def _finished(folder: Path) -> bool:
+    """Whether a task's folder is there, and each file in it as it was written."""
+    if not folder.exists():
+        return False
+    try:
+        digests = json.loads((folder / "done.json").read_text())["sha256"]
+        whole = all(sha256_file(folder / name) == digest for name, digest in digests.items())
+    except (OSError, ValueError, KeyError):
+        whole = False
+    if not whole:
+        warn(f"{folder} is damaged; training that fold again")
+    return whole
 
 
 def _held_out(task: Task, data: Data) -> tuple[np.ndarray, np.ndarray]:
@@ -144,11 +162,12 @@ def _train(task: Task, data: Data, folder: Path, report: Callable[[Epoch], Any])
     unfinished = folder.with_suffix(".partial")
     unfinished.mkdir(parents=True, exist_ok=True)
     learned, held_out = _held_out(task, data)
+    watched = Digits(data.train_images[held_out], data.train_labels[held_out])
     key = f"{task.seed}/{task.name}/fold{task.fold}"
     fitted = fit(
         task.recipe,
         Digits(data.train_images[learned], data.train_labels[learned]),
-        Digits(data.train_images[held_out], data.train_labels[held_out]),
+        watched,
         classes=task.classes,
         key=key,
         epochs=task.epochs,
@@ -157,19 +176,23 @@ def _train(task: Task, data: Data, folder: Path, report: Callable[[Epoch], Any])
         report=report,
     )
     started = time.perf_counter()
-    write_array(unfinished / "held_out.npy", predict(fitted.model, data.train_images[held_out]))
+    write_array(unfinished / "probabilities.npy", predict(fitted.model, watched.images))
+    written = ["probabilities.npy"]
     if task.test:
         write_array(unfinished / "test.npy", predict(fitted.model, data.test_images))
-        fitted.model.save(unfinished / "model.keras")
-    (unfinished / "epoch.npz").unlink()
-    digests = {file.name: sha256_file(file) for file in sorted(unfinished.iterdir())}
+        with replacing(unfinished / "model.keras") as temporary:
+            fitted.model.save(temporary)
+        written += ["test.npy", "model.keras"]
     trained = sum(row["seconds"] for row in fitted.history)  # whenever that was
-    seconds = trained + time.perf_counter() - started
-    done = {"seconds": seconds, "history": fitted.history, "sha256": digests}
+    done = {
+        "seconds": trained + time.perf_counter() - started,
+        "history": fitted.history,
+        "sha256": {name: sha256_file(unfinished / name) for name in written},
+    }
     write_json(unfinished / "done.json", done)
-    if folder.exists():
-        shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)  # there only if it was damaged
     unfinished.rename(folder)
+    (folder / "epoch.npz").unlink()
 
 
 def _read(task: Task, data: Data, folder: Path) -> Result:
@@ -177,7 +200,7 @@ def _read(task: Task, data: Data, folder: Path) -> Result:
     return Result(
         fingerprint=folder.name,
         held_out=_held_out(task, data)[1],
-        probabilities=read_array(folder / "held_out.npy"),
+        probabilities=read_array(folder / "probabilities.npy"),
         test_probabilities=read_array(folder / "test.npy") if task.test else np.zeros((0, 0)),
         history=done["history"],
         seconds=done["seconds"],

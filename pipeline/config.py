@@ -58,7 +58,7 @@ class Tune(Frozen):
     """How much a study may spend."""
 
     trials: int = Field(ge=0)
-    rows: int | None = Field(ge=1)
+    rows: int = Field(ge=1)
     epochs: int | None = Field(ge=1)
 
 
@@ -137,7 +137,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         value = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)  # noqa: S506
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is not good YAML: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):
         raise UserError(f"{path} must be a mapping of keys to values, not {type(value).__name__}")
@@ -161,7 +161,10 @@ def validate(model: type[Model], value: Any, where: Path) -> Model:
             raise UserError(f"{where}: {key}: unknown key; {hint}") from None
         if fault["type"] == "missing":
             raise UserError(f"{where}: {key}: missing; give it a value") from None
-        raise UserError(f"{where}: {key}: {fault['msg']}, not {fault['input']!r}") from None
+        said = fault["msg"].removeprefix("Value error, ")
+        if isinstance(fault["input"], str | int | float | bool | None):
+            said += f", not {fault['input']!r}"
+        raise UserError(f"{where}: {key}: {said}" if key else f"{where}: {said}") from None
 
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

@@ -1,9 +1,7 @@
 """What a command says to the person at the terminal: progress, warnings, one-line errors."""
 
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import typer
@@ -30,14 +28,19 @@ def warn(message: str) -> None:
 
 def run_command(function: Callable[..., Any]) -> None:
     """Run `function` as a command line; a `UserError` becomes one line and exit code 1."""
-    try:
-        typer.run(function)
-    except UserError as error:
-        error_console.print(f"[red]error:[/] {escape(str(error))}")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        error_console.print("interrupted; what was finished is kept: run it again to go on")
-        sys.exit(130)
+
+    @wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except UserError as error:
+            error_console.print(f"[red]error:[/] {escape(str(error))}")
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            error_console.print("interrupted; what was finished is kept: run it again to go on")
+            raise typer.Exit(130) from None
+
+    typer.run(guarded)
 
 
 def duration(seconds: float) -> str:
@@ -45,12 +48,3 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-@contextmanager
-def timed(what: str) -> Iterator[None]:
-    """Say what is being done before, and how long it took after."""
-    started = time.perf_counter()
-    say(f"{what} ...")
-    yield
-    say(f"{what}: {time.perf_counter() - started:.1f} s")

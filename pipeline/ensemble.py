@@ -21,6 +21,7 @@ from pipeline.files import (
 )
 from pipeline.scores import accuracy, interval
 from pipeline.stage import stage
+from pipeline.tuned import judged_rows
 
 HILL_STEPS = 50
 WORST = 32
@@ -81,7 +82,7 @@ def read_members(settings: Settings, rows: int) -> tuple[np.ndarray, np.ndarray]
     for name in settings.recipes:
         for kind, arrays in read.items():
             arrays.append(read_array(TRAINED / name / f"{kind}.npy"))
-        if len(read["oof"][-1]) != rows:
+        if len(read["oof"][-1]) != rows or len(read["test"][-1]) != len(read["test"][0]):
             raise UserError(
                 f"{TRAINED / name}/oof.npy has other rows than {ARRAYS}; run `dvc repro`"
             )
@@ -126,13 +127,16 @@ def make_blend(settings: Settings) -> dict[str, Any]:
     nested = nested_blend(members, labels, folds, method)
     write_array(BLENDED / "oof.npy", nested)
     write_array(BLENDED / "test.npy", blend(tests, weights))
-    low, high = interval(nested, labels)
     draw(nested, labels)
     collect_history(settings.recipes)
+    judged = judged_rows(settings, settings.recipes, labels, folds)
+    nested, members, labels = nested[judged], members[:, judged], labels[judged]
+    low, high = interval(nested, labels)
     return {
         "cv_accuracy": accuracy(nested, labels),
         "cv_accuracy_low": low,
         "cv_accuracy_high": high,
+        "cv_rows": len(labels),
         "cv_log_loss": float(log_loss(labels, nested / nested.sum(1, keepdims=True))),
         "members": {
             name: {"weight": round(float(weight), 6), "cv_accuracy": accuracy(oof, labels)}

@@ -17,16 +17,18 @@ RAW = Path("data/raw")  # the competition's CSV files
 ARRAYS = Path("data/arrays")  # the same, checked, as arrays
 TRAINED = Path("experiments/train")  # a folder a recipe
 BLENDED = Path("experiments/ensemble")
-# Local state that outlives a run. In `dvc exp run --temp` the working directory is a copy, and
-# DVC_ROOT names the original: what one experiment finished, the others need not do again.
-CACHE = Path(os.environ.get("DVC_ROOT", ".")) / "experiments/cache"
+# In `dvc exp run --temp` the working directory is a copy, and DVC_ROOT names the original. Local
+# state is kept there: what one experiment finished, the others need not do again.
+ROOT = Path(os.environ.get("DVC_ROOT", "."))
+CACHE = ROOT / "experiments/cache"
+DATABASE = ROOT / "experiments/mlflow.db"
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path in `path`'s folder; move it onto `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -50,6 +52,31 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; `dvc repro` makes it") from None
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it and run `dvc repro`") from None
+
+
+def remove_others(folder: Path, written: set[str]) -> None:
+    """Remove from a stage's folder what an earlier run left there and this one did not write.
+
+    DVC would delete the folder before the stage runs; it is told not to (`persist`), so that a
+    stage that fails leaves what was there.
+    """
+    for file in folder.iterdir():
+        if file.name not in written:
+            file.unlink()
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

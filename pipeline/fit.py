@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.augment import random_affine
+from pipeline.console import warn
 from pipeline.files import replacing
 from pipeline.hardware import has_gpu, keras, tf
 from pipeline.models import build_loss, build_model, build_optimizer
@@ -120,11 +122,30 @@ def _save(path: Path, model: keras.Model, history: list[Epoch]) -> None:
 
 def _restore(path: Path, model: keras.Model) -> list[Epoch]:
     """Put the model and its optimiser where they were after the checkpoint's last epoch."""
+    variables = [*model.weights, *model.optimizer.variables]
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            values = [saved[f"arr_{position}"] for position in range(len(variables))]
+            history: list[Epoch] = json.loads(str(saved["history"]))
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        warn(f"{path} is damaged; training that fold from its start")
+        return []
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return history
+
+
+def _compiled(recipe: Recipe, train: Digits, classes: int, epochs: int, precision: str) -> Any:
+    model = build_model(recipe, train.images.shape[1:], classes, train_dtype=precision)
+    steps = -(-len(train.images) // recipe.batch_size)
+    model.compile(
+        optimizer=build_optimizer(recipe, steps, epochs),
+        loss=build_loss(recipe),
+        metrics=["accuracy"],
+        jit_compile=has_gpu(),  # XLA makes a CPU 2 to 5 times slower at this
+    )
     model.optimizer.build(model.trainable_variables)
-    with np.load(path, allow_pickle=False) as saved:
-        for position, variable in enumerate([*model.weights, *model.optimizer.variables]):
-            variable.assign(saved[f"arr_{position}"])
-        return json.loads(str(saved["history"]))
+    return model
 
 
 def fit(
@@ -154,15 +175,7 @@ def fit(
     """
     keras.utils.clear_session()
     keras.utils.set_random_seed(random_key(key, "weights"))
-    shape = train.images.shape[1:]
-    steps = -(-len(train.images) // recipe.batch_size)
-    model = build_model(recipe, shape, classes, train_dtype=precision)
-    model.compile(
-        optimizer=build_optimizer(recipe, steps, epochs),
-        loss=build_loss(recipe),
-        metrics=["accuracy"],
-        jit_compile=has_gpu(),  # XLA makes a CPU 2 to 5 times slower at this
-    )
+    model = _compiled(recipe, train, classes, epochs, precision)
     history = _restore(checkpoint, model) if checkpoint and checkpoint.exists() else []
     if len(history) < epochs:
         watched = tf.data.Dataset.from_tensor_slices(
@@ -173,12 +186,12 @@ def fit(
             validation_data=watched,
             epochs=epochs,
             initial_epoch=len(history),
-            steps_per_epoch=steps,
+            steps_per_epoch=-(-len(train.images) // recipe.batch_size),
             shuffle=False,  # training_batches did
             verbose=0,
             callbacks=[_EachEpoch(key, history, checkpoint, report)],
         )
-    final = build_model(recipe, shape, classes)
+    final = build_model(recipe, train.images.shape[1:], classes)
     final.set_weights(model.get_weights())
     return Fitted(final, history)
 

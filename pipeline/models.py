@@ -1,15 +1,18 @@
 """A recipe's network, loss and optimiser, each built from Keras's own classes by name."""
 
 import inspect
+import re
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from pipeline.config import load_settings
 from pipeline.console import UserError, run_command
 from pipeline.hardware import keras, tf
-from pipeline.recipe import Named, Recipe, load_recipe
+from pipeline.recipe import Named, Recipe, load_recipe, recipe_path
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
@@ -21,7 +24,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalize; `inputs` are (batch, height, width, channels), or go the stock way."""
-        if len(inputs.shape) != 4 or not (self.scale and self.center):
+        if len(inputs.shape) != 4 or self.axis not in (-1, 3) or not (self.scale and self.center):
             return super().call(inputs, training=training, mask=mask)
         known = [tf.zeros(0)] * 2 if training else [self.moving_mean, self.moving_variance]
         mean, variance = (tf.convert_to_tensor(value) for value in known)
@@ -82,7 +85,13 @@ def build_model(
             layers.append(layer)
         activation = None if train_dtype else "softmax"
         layers.append(keras.layers.Dense(classes, activation=activation, dtype="float32"))
-        return keras.Sequential(layers)
+        model = keras.Sequential(layers)
+        if model.output_shape != (None, classes):
+            raise ValueError(
+                f"the last gives {model.layers[-2].output.shape[1:]} for an image, not one row of "
+                f"numbers; end with Flatten"
+            )
+        return model
     except ValueError as error:  # a layer that does not fit on the one before
         raise UserError(f"layers: {' '.join(str(error).split())}") from None
     finally:
@@ -104,9 +113,11 @@ def build_optimizer(
     """
     ((name, arguments),) = recipe.optimizer.items()
     rate = arguments.get("learning_rate")
-    if isinstance(rate, dict | str):
-        ((schedule, given),) = rate.items() if isinstance(rate, dict) else ((rate, {}),)
-        where = "optimizer.learning_rate"
+    where = "optimizer.learning_rate"
+    if isinstance(rate, dict):
+        if len(rate) != 1 or not isinstance(next(iter(rate.values())), dict):
+            raise UserError(f"{where}: one schedule of Keras's and its arguments is wanted")
+        ((schedule, given),) = rate.items()
         given = {
             key: _steps(value, steps_per_epoch, epochs, f"{where}.{schedule}.{key}")
             if key.endswith("_steps")
@@ -118,25 +129,42 @@ def build_optimizer(
     return _build(keras.optimizers, {name: arguments}, "optimizer")
 
 
-def _steps(value: int | str, steps_per_epoch: int, epochs: int, where: str) -> int:
-    if isinstance(value, int):
+def _steps(value: Any, steps_per_epoch: int, epochs: int, where: str) -> int:
+    if isinstance(value, int) and value > 0:
         return value
-    try:
-        if value.endswith("%"):
-            return max(1, round(float(value[:-1]) / 100 * epochs * steps_per_epoch))
-        number, unit = value.split()
-        if unit in ("epoch", "epochs"):
-            return max(1, round(float(number) * steps_per_epoch))
-    except ValueError:
-        pass
+    wanted = re.fullmatch(r"([0-9.]+)(%| epochs?)", str(value))
+    if wanted:
+        share = float(wanted[1]) / 100 * epochs if wanted[2] == "%" else float(wanted[1])
+        return max(1, round(share * steps_per_epoch))
     raise UserError(f"{where}: a number of steps, `2 epochs` or `25%` is wanted, not {value!r}")
+
+
+def check_recipe(
+    recipe: Recipe, where: Path, image_shape: tuple[int, int, int], classes: int
+) -> None:
+    """Build all of a recipe and take one small step with it, so that a fault shows before training.
+
+    Raises:
+        UserError: Keras cannot build it, or cannot train it; it names `where`.
+    """
+    try:
+        model = build_model(recipe, image_shape, classes, train_dtype="float32")
+        model.compile(build_optimizer(recipe, 1, 1), build_loss(recipe), run_eagerly=True)
+        model.train_on_batch(np.zeros((2, *image_shape)), np.eye(classes)[:2])
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    except Exception as error:  # whatever Keras and TensorFlow raise for what they cannot do
+        said = " ".join(str(error).split())[:300]
+        raise UserError(f"{where}: it cannot be trained: {type(error).__name__}: {said}") from None
 
 
 def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recipes/.")]) -> None:
     """Print a recipe's network: its layers, their outputs and their parameters."""
     settings = load_settings()
     shape, classes = settings.competition.image_shape, settings.competition.classes
-    build_model(load_recipe(recipe), shape, classes).summary()
+    read = load_recipe(recipe)
+    check_recipe(read, recipe_path(recipe), shape, classes)
+    build_model(read, shape, classes).summary()
 
 
 if __name__ == "__main__":

@@ -36,21 +36,24 @@ def read_competition(competition: Competition) -> tuple[np.ndarray, np.ndarray, 
     return train[:, 1:].reshape(-1, *shape), labels, test.reshape(-1, *shape)
 
 
-def stratified_slice(labels: np.ndarray, rows: int | None, seed: int, setting: str) -> np.ndarray:
-    """The positions, rising, of `rows` rows with each label's share kept; None: of all.
+def stratified_slice(strata: np.ndarray, rows: int | None, seed: int, setting: str) -> np.ndarray:
+    """The positions, rising, of `rows` rows with each stratum's share kept; None: of all.
 
     As many rows as there are, or more, are all; so are a few fewer, of which no share can be kept.
 
     Raises:
-        UserError: fewer rows than classes; it names `setting`.
+        UserError: fewer rows than strata, or a stratum of a single row; it names `setting`.
     """
-    classes = len(np.unique(labels))
-    if rows is None or rows > len(labels) - classes:
-        return np.arange(len(labels))
-    if rows < classes:
-        raise UserError(f"params.yaml: {setting}: {rows} rows cannot hold {classes} classes")
+    counts = np.unique(strata, return_counts=True)[1]
+    if rows is None or rows > len(strata) - len(counts):
+        return np.arange(len(strata))
+    if rows < len(counts) or counts.min() < 2:
+        raise UserError(
+            f"params.yaml: {setting}: {rows} rows of {len(strata)} cannot keep the shares of "
+            f"{len(counts)} groups of rows, the smallest of {counts.min()}; take more"
+        )
     chosen, _ = train_test_split(
-        np.arange(len(labels)), train_size=rows, stratify=labels, random_state=seed
+        np.arange(len(strata)), train_size=rows, stratify=strata, random_state=seed
     )
     return np.sort(chosen)
 
@@ -90,10 +93,11 @@ def make_arrays(competition: Competition, options: Preprocess, seed: int) -> dic
     images, labels, test_images = read_competition(competition)
     rows = stratified_slice(labels, options.rows, seed, "preprocess.rows")
     images, labels = images[rows], labels[rows]
+    folds = assign_folds(labels, options.folds, seed)  # all checks come before the first file
     write_array(ARRAYS / "train_images.npy", images)
     write_array(ARRAYS / "train_labels.npy", labels)
     write_array(ARRAYS / "test_images.npy", test_images)
-    write_array(ARRAYS / "folds.npy", assign_folds(labels, options.folds, seed))
+    write_array(ARRAYS / "folds.npy", folds)
     return {
         "train_rows": len(images),
         "test_rows": len(test_images),

@@ -7,6 +7,12 @@ Anything Keras has a class for is written as that class's name and its arguments
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.config import Frozen, read_yaml, validate
@@ -77,10 +83,23 @@ class Search(Frozen):
         kinds = [kind for kind in (self.float, self.int, self.categorical) if kind is not None]
         if len(kinds) != 1:
             raise ValueError("give one of float, int or categorical")
-        bounds = self.float or self.int
-        if bounds is not None and not bounds.low <= bounds.high:
-            raise ValueError("low must not be above high")
+        self.distribution()  # raises ValueError for bounds and steps that cannot be
         return self
+
+    def distribution(self) -> BaseDistribution:
+        """The same, as Optuna's class."""
+        if self.float:
+            return FloatDistribution(**self.float.model_dump())
+        if self.int:
+            return IntDistribution(**self.int.model_dump())
+        return CategoricalDistribution(self.categorical or [])
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value is among those that may be tried."""
+        bounds = self.float or self.int
+        if bounds is None:
+            return value in (self.categorical or [])
+        return isinstance(value, int | float) and bounds.low <= value <= bounds.high
 
 
 class Recipe(Frozen):
@@ -98,8 +117,11 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def _searched_keys_exist(self) -> "Recipe":
-        for key in self.search:
-            value_at(self.model_dump(), key)
+        plain = self.model_dump()
+        for key, search in self.search.items():
+            own = value_at(plain, key)
+            if not search.holds(own):
+                raise ValueError(f"search: {key}: the recipe's own {own!r} is not in the range")
         return self
 
 
@@ -110,7 +132,7 @@ def value_at(recipe: dict[str, Any], key: str) -> Any:
         try:
             value = value[int(part)] if isinstance(value, list) else value[part]
         except (KeyError, IndexError, ValueError, TypeError):
-            raise ValueError(f"search: {key}: the recipe has no such key ({part})") from None
+            raise ValueError(f"{key}: the recipe has no such key ({part})") from None
     return value
 
 
@@ -119,6 +141,10 @@ def with_values(recipe: Recipe, values: dict[str, Any], where: Path) -> Recipe:
     changed = recipe.model_dump()
     for key, value in values.items():
         *parents, last = key.split(".")
+        try:
+            value_at(changed, key)
+        except ValueError as error:
+            raise UserError(f"{where}: {error}") from None
         holder: Any = value_at(changed, ".".join(parents)) if parents else changed
         holder[int(last) if isinstance(holder, list) else last] = value
     return validate(Recipe, changed, where)
@@ -143,4 +169,7 @@ def load_recipe(name: str, tuned: bool = False) -> Recipe:
     if not tuned:
         return recipe
     path = TUNED / f"{name}.yaml"
-    return with_values(recipe, read_yaml(path).get("values") or {}, path)
+    values = read_yaml(path).get("values") or {}
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: values: a mapping is wanted; delete it and run `dvc repro`")
+    return with_values(recipe, values, path)

@@ -1,25 +1,26 @@
 """What every stage does around its own work: take its lock, note how long it took."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 from filelock import FileLock, Timeout
 
 from pipeline.console import say
-from pipeline.files import CACHE, write_json
+from pipeline.files import CACHE, read_json, write_json
 
-SECONDS = CACHE / "seconds"
+SECONDS = Path("experiments/cache/seconds")  # of this working directory, unlike the rest of CACHE
 
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Hold the lock of the stage `name` in this checkout, waiting for another process that has it.
+    """Hold the stage's lock, waiting for another process that has it; note the time it took.
 
-    Killing dvc alone leaves its stage running, and a second dvc may start beside it. The system
-    releases the lock with the process that held it, so a lock is never left stale.
+    Killing dvc alone leaves its stage running, and a second dvc may start beside it. An experiment
+    in a temporary directory shares the cache of finished folds, and so the lock. The system
+    releases it with the process that held it, so it is never left stale.
     """
     path = CACHE / "locks" / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +28,7 @@ def stage(name: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say(f"another process of this checkout is running {name}; waiting for it to end ...")
+        say(f"another process is running {name} here; waiting for it to end ...")
         lock.acquire()
     try:
         yield
@@ -40,4 +41,4 @@ def stage(name: str) -> Iterator[None]:
 def stage_seconds(name: str) -> float | None:
     """How long the stage took when it last ran here, in seconds; None if it never did."""
     path = SECONDS / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    return float(read_json(path)) if path.exists() else None

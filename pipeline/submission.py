@@ -1,6 +1,5 @@
 """Stage: blended probabilities -> submissions/submission.csv, checked; then its scores."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import pandas as pd
 from pipeline import tracking
 from pipeline.config import Competition, load_settings
 from pipeline.console import UserError, run_command, say
-from pipeline.files import BLENDED, RAW, read_array, sha256_file, write_json
+from pipeline.files import BLENDED, RAW, read_array, read_json, replacing, sha256_file, write_json
 from pipeline.leaderboard import leaderboard_accuracy
 from pipeline.stage import stage
 from pipeline.summary import print_summary
@@ -64,9 +63,10 @@ def main() -> None:
     settings = load_settings()
     competition = settings.competition
     with stage("submission"):
-        write_submission(SUBMISSION, read_array(BLENDED / "test.npy"), competition)
-        check_submission(SUBMISSION, RAW / "sample_submission.csv", competition)
-        blended = json.loads((BLENDED / "metrics.json").read_text())
+        blended = read_json(BLENDED / "metrics.json")
+        with replacing(SUBMISSION) as written:
+            write_submission(written, read_array(BLENDED / "test.npy"), competition)
+            check_submission(written, RAW / "sample_submission.csv", competition)
         wanted = ("cv_accuracy", "cv_accuracy_low", "cv_accuracy_high")
         metrics = {name: blended[name] for name in wanted}
         if competition.source == "embedded":

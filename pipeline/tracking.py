@@ -1,8 +1,10 @@
 """MLflow runs. The only module that imports mlflow; a fault here warns once and stops nothing."""
 
 import functools
+import hashlib
 import logging
 import os
+import platform
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +20,13 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 import mlflow
 import numpy as np
-from mlflow.entities import Metric, Param, RunStatus
+from mlflow.entities import Metric, Param
 from mlflow.models import infer_signature
 from mlflow.tracking import MlflowClient
 
 from pipeline.config import Settings
 from pipeline.console import warn
+from pipeline.files import DATABASE, ROOT, replacing
 
 # What decides a result, for "was it changed since the revision"; outputs do not count.
 CODE_PATHS = ("pipeline", "experiments/recipes", "params.yaml", "dvc.yaml", "requirements.txt")
@@ -96,12 +99,12 @@ def run(
 ) -> Iterator[str | None]:
     """Open an MLflow run for the block; yield its id, or None where nothing is to be logged.
 
-    A run of the same key and parent that a kill left open is gone on with; a child that was
-    finished is not logged a second time.
+    A run that a kill left open is gone on with if it is of the same key, and else ended; a child
+    that was finished is not logged a second time, and one that was not is logged anew.
 
     Args:
         settings: says where MLflow is, and goes into the run's parameters.
-        name: what the MLflow UI calls it.
+        name: what the MLflow UI calls it; with no parent, only one process here has it at a time.
         key: what the run is of, such as a task's fingerprint.
         parent: the id of the run it belongs under.
         params: settings beyond params.yaml's, nested as they come.
@@ -131,44 +134,70 @@ def _start(
 ) -> str | None:
     experiment = _experiment(settings)
     client = MlflowClient()
-    wanted = f"tags.key = '{key}'" + (
-        f" AND tags.`mlflow.parentRunId` = '{parent}'" if parent else ""
-    )
+    own = {"checkout": _checkout(), "mlflow.runName": name}
+    own |= {"key": key, "mlflow.parentRunId": parent} if parent else {}
+    wanted = " AND ".join(f"tags.`{tag}` = '{value}'" for tag, value in own.items())
+    run_id = None
     for known in client.search_runs([experiment], wanted):
-        if known.info.status == RunStatus.to_string(RunStatus.RUNNING):
-            return known.info.run_id
-        if parent and known.info.status == RunStatus.to_string(RunStatus.FINISHED):
+        if parent and known.info.status == "FINISHED":
             return None
-    tags = {"key": key, "mlflow.source.name": name} | git_state() | tags
-    if parent:
-        tags["mlflow.parentRunId"] = parent
-    tags |= {name.lower(): os.environ[name] for name in DVC_VARIABLES if os.environ.get(name)}
-    run_id = client.create_run(experiment, run_name=name, tags=tags).info.run_id
+        if parent:
+            client.delete_run(known.info.run_id)
+        elif known.info.status == "RUNNING" and known.data.tags["key"] == key:
+            run_id = known.info.run_id
+        elif known.info.status == "RUNNING":
+            _end_tree(client, experiment, known.info.run_id)
+    if run_id is None:
+        own |= {"key": key, "mlflow.source.name": name} | git_state() | tags
+        own |= {name.lower(): os.environ[name] for name in DVC_VARIABLES if os.environ.get(name)}
+        run_id = client.create_run(experiment, run_name=name, tags=own).info.run_id
     every = flatten(settings.model_dump(mode="json", exclude={"tracking"}) | params)
-    entries = [Param(key, str(value)) for key, value in every.items()]
-    for start in range(0, len(entries), 100):  # a batch takes no more
-        client.log_batch(run_id, params=entries[start : start + 100])
+    client.log_batch(run_id, params=[Param(key, str(value)) for key, value in every.items()])
     return run_id
+
+
+def _checkout() -> str:
+    """A name for this checkout on this machine, among others that log to the same server."""
+    place = f"{platform.node()}:{ROOT.resolve()}"
+    return hashlib.sha256(place.encode()).hexdigest()[:12]
+
+
+def _end_tree(client: MlflowClient, experiment: str, run_id: str) -> None:
+    """End a run that a kill left open, and its children."""
+    for child in client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'"):
+        if child.info.status == "RUNNING":
+            client.set_terminated(child.info.run_id, "KILLED")
+    client.set_terminated(run_id, "KILLED")
 
 
 def _experiment(settings: Settings) -> str:
     """Point MLflow at the store, and make the competition's experiment there if it is new."""
-    # In `dvc exp run --temp` the working directory is a copy and DVC_ROOT names the original.
-    root = Path(os.environ.get("DVC_ROOT", ".")).resolve() / "experiments"
     local = settings.tracking.uri is None
-    root.mkdir(exist_ok=True)
-    mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}" if local else settings.tracking.uri)
+    database = DATABASE.resolve()
+    if local and not database.exists():
+        _create(database)
+    mlflow.set_tracking_uri(f"sqlite:///{database}" if local else settings.tracking.uri)
     client = MlflowClient()
     known = client.get_experiment_by_name(settings.competition.slug)
     if known:
         return known.experiment_id
-    place = (root / "artifacts").as_uri() if local else None
+    place = (database.parent / "artifacts").as_uri() if local else None
     return client.create_experiment(settings.competition.slug, artifact_location=place)
 
 
-@_never_stops
+def _create(database: Path) -> None:
+    """Make the database beside its place, then move it there: a kill must not leave half of one."""
+    with replacing(database) as temporary:
+        MlflowClient(f"sqlite:///{temporary}").search_experiments()
+
+
 def _end(run_id: str, status: str) -> None:
-    MlflowClient().set_terminated(run_id, status)
+    """End a run, also after a fault: the server may be back, and a run left open misleads."""
+    try:
+        MlflowClient().set_terminated(run_id, status)
+    except Exception as error:  # the same guard as _never_stops, but for `_stopped`
+        if not _stopped:
+            warn(f"MLflow run {run_id} could not be ended: {error}")
 
 
 @_never_stops
@@ -196,10 +225,9 @@ def log_history(run_id: str | None, history: list[dict[str, float]]) -> None:
 
 @_never_stops
 def log_file(run_id: str | None, path: Path) -> None:
-    """Log a file, or a folder of files, as artifacts."""
+    """Log a file as an artifact."""
     if run_id:
-        log = MlflowClient().log_artifacts if path.is_dir() else MlflowClient().log_artifact
-        log(run_id, str(path))
+        MlflowClient().log_artifact(run_id, str(path))
 
 
 @_never_stops

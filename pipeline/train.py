@@ -12,13 +12,15 @@ import typer
 from pipeline import plots, tracking
 from pipeline.compute import Data, Result, Task, data_digests, fingerprint, load_data, run_tasks
 from pipeline.config import Settings, load_settings
-from pipeline.console import duration, run_command, say
-from pipeline.files import TRAINED, replacing, sha256_json, write_array, write_json
+from pipeline.console import UserError, duration, run_command, say
+from pipeline.files import TRAINED, remove_others, replacing, sha256_json, write_array, write_json
 from pipeline.fit import Epoch
 from pipeline.hardware import describe, keras, resolve_precision
-from pipeline.recipe import load_recipe
+from pipeline.models import check_recipe
+from pipeline.recipe import load_recipe, recipe_path
 from pipeline.scores import accuracy
 from pipeline.stage import stage
+from pipeline.tuned import judged_rows
 
 
 def fold_tasks(settings: Settings, name: str) -> list[Task]:
@@ -77,10 +79,21 @@ def log_fold(
         tracking.log_model(run_id, model, example, result.probabilities[:2])
 
 
-def collect(results: list[Result], labels: np.ndarray, folder: Path) -> dict[str, Any]:
-    """Write the folds' results as one, into `folder`, and return its metrics."""
+def collect(
+    results: list[Result], labels: np.ndarray, judged: np.ndarray, folder: Path
+) -> dict[str, Any]:
+    """Write the folds' results as one, into `folder`, and return its metrics.
+
+    Args:
+        results: one a fold, in order.
+        labels: of all rows, uint8 (rows,).
+        judged: the rows that the accuracies are of, bool (rows,).
+        folder: where to write.
+    """
     oof = np.zeros((len(labels), results[0].probabilities.shape[1]), np.float32)
     for fold, result in enumerate(results):
+        if not np.isfinite(result.probabilities).all():
+            raise UserError(f"{folder.name}: fold {fold + 1} diverged; lower its learning rate")
         oof[result.held_out] = result.probabilities
         with replacing(folder / f"fold{fold}.keras") as temporary:
             shutil.copyfile(result.model, temporary)
@@ -93,14 +106,18 @@ def collect(results: list[Result], labels: np.ndarray, folder: Path) -> dict[str
     with replacing(folder / "history.csv") as temporary:
         history.to_csv(temporary, index=False, lineterminator="\n")
     plots.curves(history, folder / "curves.png", folder.name)
-    scores = [accuracy(result.probabilities, labels[result.held_out]) for result in results]
+    rows = [result.held_out[judged[result.held_out]] for result in results]
+    scores = [accuracy(oof[mine], labels[mine]) for mine in rows]
     metrics = {
-        "cv_accuracy": accuracy(oof, labels),
+        "cv_accuracy": accuracy(oof[judged], labels[judged]),
         "cv_accuracy_std": float(np.std(scores, ddof=1)),
         "folds": scores,
         "seconds": sum(result.seconds for result in results),
     }
     write_json(folder / "metrics.json", metrics)
+    models = {f"fold{fold}.keras" for fold in range(len(results))}
+    written = {"oof.npy", "test.npy", "history.csv", "curves.png", "metrics.json"}
+    remove_others(folder, models | written)
     return metrics
 
 
@@ -110,6 +127,8 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
     with stage(f"train-{recipe}"):
         data = load_data()
         tasks = fold_tasks(settings, recipe)
+        path, shape = recipe_path(recipe), data.train_images.shape[1:]
+        check_recipe(tasks[0].recipe, path, shape, settings.competition.classes)
         say(f"{recipe}: {len(tasks)} folds, {tasks[0].epochs} epochs, {tasks[0].precision}")
         params = {"recipe": {"name": recipe} | tasks[0].recipe.model_dump(exclude={"search"})}
         params |= {"resolved": {"epochs": tasks[0].epochs, "precision": tasks[0].precision}}
@@ -122,7 +141,8 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
             ):
                 results.append(result)
                 log_fold(settings, run_id, task, result, data)
-            metrics = collect(results, data.train_labels, TRAINED / recipe)
+            judged = judged_rows(settings, (recipe,), data.train_labels, data.folds)
+            metrics = collect(results, data.train_labels, judged, TRAINED / recipe)
             tracking.log_metrics(
                 run_id,
                 {name: metrics[name] for name in ("cv_accuracy", "cv_accuracy_std", "seconds")},

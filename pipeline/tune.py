@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import optuna
 import yaml
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import WilcoxonPruner
 from optuna.samplers import TPESampler
@@ -23,12 +24,13 @@ from pipeline import tracking
 from pipeline.compute import Data, Task, fingerprint, load_data, run_tasks
 from pipeline.config import Settings, load_settings
 from pipeline.console import duration, run_command, say
-from pipeline.files import CACHE, sha256_json, write_text
+from pipeline.files import CACHE, remove_others, sha256_json, write_text
 from pipeline.hardware import resolve_precision
-from pipeline.preprocess import stratified_slice
-from pipeline.recipe import TUNED, Recipe, Search, load_recipe, recipe_path, value_at, with_values
+from pipeline.models import check_recipe
+from pipeline.recipe import TUNED, Recipe, load_recipe, recipe_path, value_at, with_values
 from pipeline.scores import paired_p_value
 from pipeline.stage import stage
+from pipeline.tuned import tuning_rows
 
 # The chance, over all trials of a study together, of taking values that are no better.
 SIGNIFICANCE = 0.05
@@ -47,6 +49,11 @@ class Study:
     trials: optuna.Study
     key: str
 
+    @property
+    def space(self) -> dict[str, BaseDistribution]:
+        """What the recipe says may be tried, in Optuna's classes."""
+        return {key: search.distribution() for key, search in self.recipe.search.items()}
+
     def correct(self, values: dict[str, Any], trial: Trial | None = None) -> np.ndarray:
         """Whether each row of the slice, held out, was labelled right; bool (rows,).
 
@@ -62,6 +69,10 @@ class Study:
             hits = result.probabilities.argmax(axis=1) == labels
             right[result.held_out] = hits
             if trial:
+                say(
+                    f"{name}  trial {trial.number + 1}  fold {task.fold + 1}/{len(tasks)}"
+                    f"  accuracy {hits.mean():.4f}  {result.seconds:.1f} s"
+                )
                 trial.report(float(hits.mean()), step=task.fold)
                 if task is not tasks[-1] and trial.should_prune():
                     raise optuna.TrialPruned
@@ -71,7 +82,7 @@ class Study:
 def open_study(settings: Settings, name: str, data: Data) -> Study:
     """Open the recipe's study, with the trials it has; put back what a kill left running."""
     recipe = load_recipe(name)
-    rows = stratified_slice(data.train_labels, settings.tune.rows, settings.seed, "tune.rows")
+    rows = tuning_rows(settings, data.train_labels, data.folds)
     tasks = [
         Task(
             name=name,
@@ -99,11 +110,12 @@ def open_study(settings: Settings, name: str, data: Data) -> Study:
         pruner=pruner,
         load_if_exists=True,
     )
-    if not study.trials:
-        study.enqueue_trial(own_values(recipe))
+    # Put back nothing that a kill left running: a trial's draws come from its number, so the next
+    # trial is that one again, and what it had finished is in the cache.
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
-        study.enqueue_trial(trial.params)
+    if not study.get_trials(states=(TrialState.COMPLETE, TrialState.WAITING)):
+        study.enqueue_trial(own_values(recipe))
     return Study(recipe, tasks, data, study, key)
 
 
@@ -113,31 +125,24 @@ def own_values(recipe: Recipe) -> dict[str, Any]:
     return {key: value_at(plain, key) for key in recipe.search}
 
 
-def suggest(trial: Trial, key: str, search: Search) -> Any:
-    """The trial's value for one key of the search space."""
-    if search.float:
-        return trial.suggest_float(key, **search.float.model_dump())
-    if search.int:
-        return trial.suggest_int(key, **search.int.model_dump())
-    return trial.suggest_categorical(key, search.categorical or [])
-
-
-def finished(study: Study) -> list[FrozenTrial]:
-    """The trials that ran to their end, or were pruned."""
-    return study.trials.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+def finished(study: Study, limit: int) -> list[FrozenTrial]:
+    """The first `limit` trials that ran to their end, or were pruned."""
+    return study.trials.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))[:limit]
 
 
 def run_trials(settings: Settings, study: Study, run_id: str | None) -> None:
     """Go on with the study until it has `tune.trials` trials."""
-    started, before = time.perf_counter(), len(finished(study))
+    done = finished(study, settings.tune.trials)
+    for earlier in done:  # a kill may have come between a trial and its logging
+        log_trial(settings, study, run_id, earlier)
+    started, before = time.perf_counter(), len(done)
     for number in range(before, settings.tune.trials):
         # Seeded by the trial, not by the process: a study that was killed and gone on with draws
         # what an undisturbed one would.
         study.trials.sampler = TPESampler(seed=settings.seed * 100_003 + number)
-        trial = study.trials.ask()
-        values = {key: suggest(trial, key, search) for key, search in study.recipe.search.items()}
+        trial = study.trials.ask(study.space)
         try:
-            value = float(study.correct(values, trial).mean())
+            value = float(study.correct(trial.params, trial).mean())
             study.trials.tell(trial, value)
         except optuna.TrialPruned:
             study.trials.tell(trial, state=TrialState.PRUNED)
@@ -145,7 +150,9 @@ def run_trials(settings: Settings, study: Study, run_id: str | None) -> None:
         log_trial(settings, study, run_id, frozen)
         spent = time.perf_counter() - started
         left = spent / (number - before + 1) * (settings.tune.trials - number - 1)
-        shown = ", ".join(f"{key.split('.')[-1]} {_short(value)}" for key, value in values.items())
+        shown = ", ".join(
+            f"{key.split('.')[-1]} {_short(value)}" for key, value in frozen.params.items()
+        )
         outcome = f"accuracy {frozen.value:.4f}" if frozen.state.name == "COMPLETE" else "pruned"
         say(
             f"{study.tasks[0].name}  trial {number + 1}/{settings.tune.trials}  {outcome}"
@@ -174,13 +181,14 @@ def log_trial(settings: Settings, study: Study, parent: str | None, trial: Froze
         tracking.log_metrics(run_id, {"accuracy": float(np.mean(list(folds.values())))})
 
 
-def decide(study: Study) -> dict[str, Any]:
-    """The study's outcome: its best values where they beat the recipe's own by more than noise."""
+def decide(study: Study, trials: list[FrozenTrial]) -> dict[str, Any]:
+    """The trials' outcome: the best values where they beat the recipe's own by more than noise."""
     own = own_values(study.recipe)
-    best = study.trials.best_trial
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    best = max(complete, key=lambda trial: trial.value or 0.0)
     own_right, best_right = study.correct(own), study.correct(best.params)
     p_value = paired_p_value(best_right, own_right)
-    compared = max(1, len(finished(study)) - 1)
+    compared = max(1, len(trials) - 1)
     taken = best.params != own and p_value * compared < SIGNIFICANCE
     return {
         "values": best.params if taken else {},
@@ -190,7 +198,7 @@ def decide(study: Study) -> dict[str, Any]:
         # As if each trial had its chance: Bonferroni's correction of McNemar's exact test.
         "p_value": round(min(1.0, p_value * compared), 6),
         "rows": len(own_right),
-        "trials": len(finished(study)),
+        "trials": len(trials),
     }
 
 
@@ -202,7 +210,7 @@ def tune(settings: Settings, name: str, data: Data) -> dict[str, Any]:
     study = open_study(settings, name, data)
     with tracking.run(settings, f"tune {name}", key=study.key) as run_id:
         run_trials(settings, study, run_id)
-        outcome = decide(study)
+        outcome = decide(study, finished(study, settings.tune.trials))
         numbers = {f"{which}_accuracy": outcome[which]["accuracy"] for which in ("own", "best")}
         tracking.log_metrics(run_id, numbers | {"p_value": outcome["p_value"]})
     verdict = "tuned values are taken" if outcome["taken"] else "the recipe's own values stand"
@@ -220,10 +228,14 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with stage("tune"):
         data = load_data()
+        for name in settings.recipes:  # all, before the first one's minutes
+            shape, classes = data.train_images.shape[1:], settings.competition.classes
+            check_recipe(load_recipe(name), recipe_path(name), shape, classes)
         for name in settings.recipes:
             outcome = tune(settings, name, data)
             text = yaml.safe_dump(outcome, sort_keys=False, allow_unicode=True)
             write_text(TUNED / f"{name}.yaml", text)
+        remove_others(TUNED, {f"{name}.yaml" for name in settings.recipes})
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,12 @@ def test_the_deal_has_kaggles_label_counts_and_every_digit_once(mnist: Path) -> 
     with np.load(MNIST) as original:
         everything = np.concatenate([original["x_train"], original["x_test"]])
     assert rows_of(everything) == rows_of(np.concatenate([dealt.train_images, dealt.test_images]))
+
+
+def test_the_deal_is_the_same_on_every_machine_and_version(mnist: Path) -> None:
+    dealt = deal(0)
+    digest = hashlib.sha256(dealt.train_images.tobytes() + dealt.test_labels.tobytes()).hexdigest()
+    assert digest == "73eb8319aa8294613538ce90fa836f55f9e173df79343df0b5472c96b8f08ea8"
 
 
 def test_a_deal_is_always_the_same_and_another_number_is_another_deal(mnist: Path) -> None:

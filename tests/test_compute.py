@@ -1,4 +1,6 @@
 import dataclasses
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +95,7 @@ def test_a_task_on_a_slice_sees_the_slice_alone(arrays: Path) -> None:
     assert not result.model.exists()
 
 
-@pytest.mark.parametrize("name", ["held_out.npy", "test.npy", "model.keras"])
+@pytest.mark.parametrize("name", ["probabilities.npy", "test.npy", "model.keras", "done.json"])
 def test_a_damaged_fold_is_noticed_and_trained_again(
     arrays: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,12 +103,37 @@ def test_a_damaged_fold_is_noticed_and_trained_again(
     expected = first.probabilities.copy()  # it is mapped from the file
     file = CACHE / first.fingerprint / name
     content = bytearray(file.read_bytes())
-    content[-5] ^= 1
+    content[-5] ^= 64
     file.write_bytes(content)
     (again,), trained = run(task())
     assert trained == 2
-    assert f"{name} is damaged; training that fold again" in capsys.readouterr().err
+    assert "is damaged; training that fold again" in capsys.readouterr().err
     assert np.array_equal(expected, again.probabilities)
+
+
+def test_a_large_process_starts_anew(arrays: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(os, "execv", lambda *command: started.append(command))
+    run(task())
+    assert not started
+    monkeypatch.setattr(compute, "MEMORY_LIMIT", 1)
+    run(task())  # finished before: nothing to train, nothing to start
+    assert not started
+    run(task(fold=1))
+    assert started == [(sys.executable, sys.orig_argv)]
+
+
+def test_a_task_learns_from_its_slice_alone(arrays: Path) -> None:
+    rows = tuple(range(0, 200, 2))
+    (before,), _ = run(task(rows=rows))
+    expected = before.test_probabilities.copy()
+    images = np.load("data/arrays/train_images.npy")
+    images[1::2] = 255 - images[1::2]
+    np.save("data/arrays/train_images.npy", images)
+    compute.data_digests.cache_clear()
+    (after,), trained = run(task(rows=rows))
+    assert trained == 2
+    assert np.array_equal(expected, after.test_probabilities)
 
 
 def test_missing_and_damaged_arrays_are_named(arrays: Path) -> None:

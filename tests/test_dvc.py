@@ -53,6 +53,14 @@ def test_a_stage_says_what_it_does_and_names_known_settings(name: str) -> None:
         assert not inner or inner in getattr(field, "model_fields", {})
 
 
+def test_only_tracking_imports_mlflow_and_only_scoring_the_answers() -> None:
+    modules = {file.stem: file.read_text() for file in (REPOSITORY / "pipeline").glob("*.py")}
+    assert {name for name, text in modules.items() if "import mlflow" in text} == {"tracking"}
+    assert {name for name, text in modules.items() if "deal(" in text} == {
+        "competition", "download", "leaderboard"
+    }  # fmt: skip
+
+
 def test_every_setting_makes_a_stage_run_again() -> None:
     used = {key.split(".")[0] for each in STAGES.values() for key in each.get("do", each)["params"]}
     assert set(Settings.model_fields) - used == {"tracking", "compute"}  # where, not what

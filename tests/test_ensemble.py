@@ -9,6 +9,7 @@ from pipeline.config import load_settings
 from pipeline.console import UserError
 from pipeline.ensemble import blend, choose_weights, hill_climb, make_blend, nested_blend
 from pipeline.scores import accuracy
+from pipeline.tuned import tuning_rows
 
 LABELS = digits(200)[1]
 FOLDS = (np.arange(200) // 10 % 2).astype(np.uint8)
@@ -50,6 +51,7 @@ def write_member(name: str, right: float, seed: int) -> None:
     folder.mkdir(parents=True)
     np.save(folder / "oof.npy", member(right, seed))
     np.save(folder / "test.npy", member(right, seed + 100)[:50])
+    write_yaml(Path(f"experiments/tune/{name}.yaml"), {"values": {}, "taken": False})
     row = {
         "fold": 0,
         "epoch": 1,
@@ -79,6 +81,19 @@ def test_only_the_listed_recipes_are_blended(arrays: Path, params: dict[str, obj
     table = pd.read_csv("experiments/ensemble/predictions.csv")
     assert table["actual"].tolist() == LABELS.tolist()
     assert table["predicted"].tolist() == oof.argmax(axis=1).tolist()
+
+
+def test_rows_that_chose_tuned_values_do_not_judge_them(arrays: Path) -> None:
+    write_member("tiny", 0.9, 0)
+    write_yaml(arrays / "experiments/tune/tiny.yaml", {"taken": False, "values": {}})
+    assert make_blend(load_settings())["cv_rows"] == 200
+    write_yaml(arrays / "experiments/tune/tiny.yaml", {"taken": True, "values": {}})
+    settings = load_settings()
+    metrics = make_blend(settings)
+    assert metrics["cv_rows"] == 100
+    labels, folds = np.load("data/arrays/train_labels.npy"), np.load("data/arrays/folds.npy")
+    left = np.delete(np.arange(200), tuning_rows(settings, labels, folds))
+    assert metrics["cv_accuracy"] == accuracy(member(0.9, 0)[left], LABELS[left])
 
 
 def test_a_member_of_other_rows_is_an_error(arrays: Path) -> None:

@@ -124,3 +124,18 @@ def test_stopped_after_any_epoch_it_ends_as_if_undisturbed(project: Path) -> Non
     assert [row["epoch"] for row in resumed.history] == [1, 2, 3, 4]
     assert same(whole, resumed)
     assert same(whole, train(epochs=4, checkpoint=checkpoint))  # all epochs done, none run
+
+
+def test_a_damaged_checkpoint_is_noticed_and_the_training_starts_over(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = project / "epoch.npz"
+    whole = train(checkpoint=checkpoint)
+    content = checkpoint.read_bytes()
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 1
+    for damaged in (b"", content[:-100], bytes(flipped)):
+        checkpoint.write_bytes(damaged)
+        again = train(checkpoint=checkpoint)
+        assert "epoch.npz is damaged; training that fold from its start" in capsys.readouterr().err
+        assert same(whole, again)

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import digits
+from conftest import REPOSITORY, digits
 
+from pipeline import hardware
 from pipeline.console import UserError
-from pipeline.hardware import keras, resolve_precision, tf
-from pipeline.models import FusedBatchNormalization, build_model, build_optimizer
+from pipeline.hardware import keras, tf
+from pipeline.models import FusedBatchNormalization, build_model, build_optimizer, check_recipe
 from pipeline.recipe import Recipe, load_recipe
 
 SHAPE = (28, 28, 1)
@@ -34,6 +35,13 @@ def test_fused_batch_norm_is_batch_norm() -> None:
     np.testing.assert_allclose(
         fused(images, training=False), stock(images, training=False), rtol=1e-4, atol=1e-4
     )
+
+
+def test_fused_batch_norm_of_another_axis_is_the_stock_one() -> None:
+    images = np.random.default_rng(0).normal(3, 2, (8, 4, 4, 4)).astype(np.float32)
+    stock = keras.layers.BatchNormalization(axis=1)
+    fused = FusedBatchNormalization(axis=1)
+    np.testing.assert_array_equal(fused(images, training=True), stock(images, training=True))
 
 
 def test_fused_batch_norm_serves_what_is_not_an_image() -> None:
@@ -78,6 +86,10 @@ def changed(recipe: Recipe, **changes: object) -> Recipe:
         ([{"Dense": {"units": 4}}, {"Dropout": {"rat": 1}}], "layers.1: Dropout: "),
         ([{"Dense": {"units": -4}}], "layers.0: Dense: "),
         ([{"Conv2D": {"filters": 4, "kernel_size": 29}}], "layers: "),
+        (
+            [{"Conv2D": {"filters": 4, "kernel_size": 3}}],
+            "not one row of numbers; end with Flatten",
+        ),
         (["os"], "layers.0: keras.layers has no os"),
     ],
 )
@@ -120,6 +132,54 @@ def test_a_wrong_optimizer_or_schedule_is_named(project: Path) -> None:
         rates(recipe, {"Cosine": {}}, [0])
 
 
-def test_precision_is_what_is_asked_for_or_what_the_machine_multiplies() -> None:
-    assert resolve_precision("float32") == "float32"
-    assert resolve_precision("auto") in ("float32", "mixed_bfloat16")
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"loss": "SparseCategoricalCrossentropy"}, "it cannot be trained: "),
+        ({"loss": {"Hinge": {"margin": 3}}}, "loss: Hinge: "),
+        ({"layers": ["Layer", "Flatten"]}, "x.yaml: "),
+        ({"layers": ["Conv2d"]}, "x.yaml: layers.0: keras.layers has no Conv2d"),
+        ({"optimizer": {"AdamW": {"weight_decay": "much"}}}, "x.yaml: "),
+        ({"optimizer": {"AdamW": {"learning_rate": {}}}}, "x.yaml: optimizer.learning_rate: one"),
+        (
+            {"optimizer": {"SGD": {"learning_rate": {"CosineDecay": None}}}},
+            "learning_rate: one sch",
+        ),
+        (
+            {"optimizer": {"SGD": {"learning_rate": {"CosineDecay": {"decay_steps": 0.75}}}}},
+            "x.yaml: optimizer.learning_rate.CosineDecay.decay_steps: a number of steps",
+        ),
+    ],
+)
+def test_a_recipe_that_cannot_be_trained_is_found_before(
+    project: Path, changes: dict[str, object], said: str
+) -> None:
+    recipe = load_recipe("tiny")
+    check_recipe(recipe, Path("x.yaml"), SHAPE, 10)
+    with pytest.raises(UserError) as caught:
+        check_recipe(changed(recipe, **changes), Path("x.yaml"), SHAPE, 10)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_committed_recipe_can_be_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    for path in Path("experiments/recipes").glob("*.yaml"):
+        check_recipe(load_recipe(path.stem), path, SHAPE, 10)
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [
+        ("sse4 avx2", "float32"),
+        ("avx512f avx512_bf16", "mixed_bfloat16"),
+        ("amx_bf16", "mixed_bfloat16"),
+    ],
+)
+def test_auto_precision_is_what_the_processor_multiplies(
+    monkeypatch: pytest.MonkeyPatch, flags: str, precision: str
+) -> None:
+    monkeypatch.setattr(hardware, "has_gpu", lambda: False)
+    monkeypatch.setattr(hardware, "_processor", lambda: {"flags": flags})
+    assert hardware.resolve_precision("auto") == precision
+    assert hardware.resolve_precision("float32") == "float32"

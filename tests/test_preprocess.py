@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import digits
+from conftest import digits, write_yaml
 
 from pipeline.config import load_settings
 from pipeline.console import UserError
@@ -104,5 +104,17 @@ def test_a_slice_keeps_each_labels_share() -> None:
     assert np.array_equal(rows, np.unique(rows))
     assert np.array_equal(stratified_slice(labels, None, 0, "x"), np.arange(800))
     assert np.array_equal(stratified_slice(labels, 9999, 0, "x"), np.arange(800))
-    with pytest.raises(UserError, match=r"preprocess.rows: 3 rows cannot hold 4 classes"):
+    with pytest.raises(UserError, match=r"preprocess.rows: 3 rows of 800 cannot keep the shares"):
         stratified_slice(labels, 3, 0, "preprocess.rows")
+    with pytest.raises(UserError, match=r"the smallest of 1; take more"):
+        stratified_slice(np.array([0] * 50 + [1]), 10, 0, "preprocess.rows")
+
+
+def test_a_fault_that_shows_late_still_leaves_the_old_arrays(
+    raw: Path, params: dict[str, Any]
+) -> None:
+    make()
+    write_yaml(raw / "params.yaml", params | {"preprocess": {"folds": 5, "rows": 20}})
+    with pytest.raises(UserError, match=r"preprocess.folds: 5 folds, but label 0 has only 2 rows"):
+        make()
+    assert len(np.load("data/arrays/train_images.npy")) == 200

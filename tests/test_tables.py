@@ -1,7 +1,10 @@
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline import tables
 from pipeline.console import UserError
@@ -81,6 +84,32 @@ def test_a_fault_is_named_with_its_place(
     assert str(caught.value).startswith(f"{tmp_path / 'train.csv'}")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@given(
+    st.lists(st.tuples(*[st.integers(-5, 300)] * 3), min_size=1, max_size=30), st.integers(1, 60)
+)
+def test_any_table_is_read_back_or_its_first_fault_named(
+    rows: list[tuple[int, int, int]], block: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "BLOCK_BYTES", block)
+        path = Path(folder) / "train.csv"
+        lines = [",".join(map(str, row)) for row in rows]
+        path.write_text("\n".join([",".join(COLUMNS), *lines]) + "\n")
+        wrong = [
+            (number, column, value)
+            for number, row in enumerate(rows, start=1)
+            for column, value in zip(COLUMNS, row, strict=True)
+            if not 0 <= value <= 255
+        ]
+        if not wrong:
+            assert read_bytes(path, COLUMNS).tolist() == [list(row) for row in rows]
+            return
+        number, column, value = wrong[0]
+        with pytest.raises(UserError) as caught:
+            read_bytes(path, COLUMNS)
+        assert f"row {number}, column {column}: '{value}' is not" in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -68,13 +68,37 @@ def test_after_a_kill_the_run_goes_on_and_its_finished_children_are_not_doubled(
     parent = tracking._start(settings, "train x", "k", None, {}, {})  # killed: never ended
     with tracking.run(settings, "fold 1", key="f", parent=parent) as child:
         assert child
+    cut = tracking._start(settings, "fold 2", "g", parent, {}, {})  # killed in the middle
+    tracking.log_history(cut, [{"epoch": 1, "loss": 3.0}])
     with tracking.run(settings, "train x", key="k") as again:
         assert again == parent
         with tracking.run(settings, "fold 1", key="f", parent=parent) as child:
             assert child is None
-    assert sorted(run["status"] for run in runs()) == ["FINISHED", "FINISHED"]
+        with tracking.run(settings, "fold 2", key="g", parent=parent) as child:
+            assert child not in (None, cut)
+    assert [run["status"] for run in runs()] == ["FINISHED"] * 3
     with tracking.run(settings, "train x", key="k") as another:
         assert another != parent
+
+
+def test_after_a_kill_a_run_of_something_else_is_ended(settings: Settings) -> None:
+    old = tracking._start(settings, "train x", "before", None, {}, {})
+    tracking._start(settings, "fold 1", "f", old, {}, {})
+    other = tracking._start(settings, "train y", "k", None, {}, {})
+    with tracking.run(settings, "train x", key="after") as run_id:
+        assert run_id not in (old, other)
+    by_name = {(run["mlflow.runName"], run["key"]): run["status"] for run in runs()}
+    assert by_name == {
+        ("train x", "before"): "KILLED", ("fold 1", "f"): "KILLED",
+        ("train x", "after"): "FINISHED", ("train y", "k"): "RUNNING",
+    }  # fmt: skip
+
+
+def test_a_fault_in_the_middle_still_ends_the_run(settings: Settings) -> None:
+    with tracking.run(settings, "x", key="k") as run_id:
+        tracking.log_file(run_id, Path("missing"))
+        assert tracking._stopped
+    assert [run["status"] for run in runs()] == ["FINISHED"]
 
 
 def test_a_failure_and_an_interruption_are_marked(settings: Settings) -> None:

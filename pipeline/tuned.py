@@ -1,0 +1,30 @@
+"""The training rows that tuning sees, and those left to judge what it chose."""
+
+import numpy as np
+
+from pipeline.config import Settings, read_yaml
+from pipeline.preprocess import stratified_slice
+from pipeline.recipe import TUNED
+
+
+def tuning_rows(settings: Settings, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """The positions, rising, of the rows a trial sees: `tune.rows`, but half of all at the most.
+
+    Each label's share and each fold's is kept.
+    """
+    strata = folds.astype(int) * settings.competition.classes + labels
+    rows = min(settings.tune.rows, len(labels) // 2)
+    return stratified_slice(strata, rows, settings.seed, "tune.rows")
+
+
+def judged_rows(
+    settings: Settings, recipes: tuple[str, ...], labels: np.ndarray, folds: np.ndarray
+) -> np.ndarray:
+    """Which rows may judge the recipes: bool (rows,), all unless tuned values were taken.
+
+    Values that were chosen by their score on some rows are not scored on those.
+    """
+    judged = np.ones(len(labels), dtype=bool)
+    if any(read_yaml(TUNED / f"{name}.yaml").get("taken") for name in recipes):
+        judged[tuning_rows(settings, labels, folds)] = False
+    return judged
