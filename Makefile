@@ -35,7 +35,7 @@ ui: setup  ## Browse the runs in MLflow, on this machine only; PORT=5001 moves i
 
 test: setup lint  ## Lint, check types, run the tests with coverage
 	@coverage erase
-	@coverage run -m pytest -q
+	@COVERAGE_FILE=$(abspath .coverage) coverage run -m pytest -q
 	@coverage combine -q
 	@coverage report
 

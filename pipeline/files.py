@@ -17,6 +17,8 @@ RAW = Path("data/raw")  # the competition's CSV files
 ARRAYS = Path("data/arrays")  # the same, checked, as arrays
 TRAINED = Path("experiments/train")  # a folder a recipe
 BLENDED = Path("experiments/ensemble")
+SUBMISSION = Path("submissions/submission.csv")
+METRICS = Path("submissions/metrics.json")
 # In `dvc exp run --temp` the working directory is a copy, and DVC_ROOT names the original. Local
 # state is kept there: what one experiment finished, the others need not do again.
 ROOT = Path(os.environ.get("DVC_ROOT", "."))

@@ -8,14 +8,21 @@ import pandas as pd
 from pipeline import tracking
 from pipeline.config import Competition, load_settings
 from pipeline.console import UserError, run_command, say
-from pipeline.files import BLENDED, RAW, read_array, read_json, replacing, sha256_file, write_json
+from pipeline.files import (
+    BLENDED,
+    METRICS,
+    RAW,
+    SUBMISSION,
+    read_array,
+    read_json,
+    replacing,
+    sha256_file,
+    write_json,
+)
 from pipeline.leaderboard import leaderboard_accuracy
 from pipeline.stage import stage
 from pipeline.summary import print_summary
 from pipeline.tables import write_csv
-
-SUBMISSION = Path("submissions/submission.csv")
-METRICS = Path("submissions/metrics.json")
 
 
 def check_submission(path: Path, sample: Path, competition: Competition) -> None:

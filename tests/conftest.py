@@ -44,6 +44,11 @@ def write_yaml(path: Path, value: object) -> None:
     path.write_text(yaml.safe_dump(value, sort_keys=False))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the end-to-end test, the longest; the other worker does the rest meanwhile."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
 @pytest.fixture
 def params() -> dict[str, Any]:
     """params.yaml as it comes, made small."""

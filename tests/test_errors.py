@@ -1,0 +1,47 @@
+"""A user's mistake, as the user sees it: one line, exit code 1, no traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import REPOSITORY, write_yaml
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("download", "params.yaml: competition.source: kaggle does not work yet"),
+        ("preprocess", "data/raw/test.csv cannot be read: No such file"),
+        ("models nosuch", "params.yaml: recipes: experiments/recipes/nosuch.yaml does not exist"),
+        ("ensemble", "data/arrays/train_labels.npy is missing; `dvc repro` makes it"),
+        ("submission", "experiments/ensemble/metrics.json is missing; `dvc repro` makes it"),
+        ("summary", "experiments/ensemble/metrics.json is missing; `dvc repro` makes it"),
+        ("ui", "experiments/mlflow.db is missing: no runs yet; `make repro` makes some"),
+        ("benchmark", "data/raw/train.csv is missing; `dvc repro download` makes it"),
+        ("check", "params.yaml: recipes: experiments/recipes/gone.yaml does not exist"),
+    ],
+)
+def test_a_users_mistake_is_one_line(
+    project: Path, params: dict[str, Any], command: str, said: str
+) -> None:
+    params["competition"]["source"] = "kaggle"
+    params["recipes"] = ["gone"]
+    write_yaml(project / "params.yaml", params)
+    (project / "pipeline").symlink_to(REPOSITORY / "pipeline")
+    module, *arguments = command.split()
+    result = subprocess.run(
+        [sys.executable, "-m", f"pipeline.{module}", *arguments], capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"error: {said}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_each_command_explains_itself(project: Path) -> None:
+    (project / "pipeline").symlink_to(REPOSITORY / "pipeline")
+    command = [sys.executable, "-m", "pipeline.preprocess", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "Turn data/raw/*.csv, checked cell by cell" in shown
