@@ -162,6 +162,17 @@ def test_a_recipe_that_cannot_be_trained_is_found_before(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("conv_32_64_64", 159_254), ("mlp_512_256", 535_818), ("three_conv_pool", 72_842)],
+)
+def test_a_published_network_has_its_published_size(
+    monkeypatch: pytest.MonkeyPatch, name: str, parameters: int
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    assert build_model(load_recipe(name), SHAPE, 10).count_params() == parameters
+
+
 def test_every_committed_recipe_can_be_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
     for path in Path("experiments/recipes").glob("*.yaml"):
