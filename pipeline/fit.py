@@ -71,7 +71,19 @@ def training_batches(
 
         return tf.data.Dataset.range(0, rows, size).map(batch)
 
-    return tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_batches).prefetch(4)
+    batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_batches).prefetch(4)
+    return batches.with_options(_plain_options())
+
+
+def _plain_options() -> tf.data.Options:
+    """tf.data without its autotuner.
+
+    There is nothing here to tune, and its thread can miss the end of a training: fit then returned
+    up to a minute late, after every other fold or so.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 class _EachEpoch(keras.callbacks.Callback):
@@ -180,10 +192,10 @@ def fit(
     if len(history) < epochs:
         watched = tf.data.Dataset.from_tensor_slices(
             (validation.images, tf.one_hot(validation.labels, classes))
-        ).batch(PREDICT_BATCH)
+        )
         model.fit(
             training_batches(train, classes, recipe, key, len(history), epochs),
-            validation_data=watched,
+            validation_data=watched.batch(PREDICT_BATCH).with_options(_plain_options()),
             epochs=epochs,
             initial_epoch=len(history),
             steps_per_epoch=-(-len(train.images) // recipe.batch_size),
@@ -198,4 +210,7 @@ def fit(
 
 def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Probabilities, float32 (rows, classes), of raw pixels."""
-    return model.predict(images, batch_size=PREDICT_BATCH, verbose=0)
+    step = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
+    starts = range(0, len(images), PREDICT_BATCH)
+    batches = (tf.constant(images[start : start + PREDICT_BATCH]) for start in starts)
+    return np.concatenate([step(batch).numpy() for batch in batches])
