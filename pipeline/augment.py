@@ -1,24 +1,48 @@
-"""Random affine changes of a batch of images, stateless: the same key and step, the same draws."""
+"""Random changes of a batch of images, stateless: the same seed, the same draws."""
 
 import math
+
+import numpy as np
 
 from pipeline.hardware import tf
 from pipeline.recipe import Augmentation
 
 
-def random_affine(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
-    """Rotate, shear, zoom and shift each image by its own draw, in one bilinear resampling.
+def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+    """Change each image by its own draw, in one bilinear resampling.
 
     Args:
         images: float32, (batch, height, width, channels).
         seed: int64, (2,); the only source of randomness.
-        augmentation: how far each change may go, each way, drawn uniformly.
+        augmentation: how far each change may go.
 
     Returns:
         float32, the shape of `images`; what comes from outside an image is 0.
     """
-    batch = tf.shape(images)[0]
-    height, width = images.shape[1], images.shape[2]
+    transforms = _affine(images.shape, tf.shape(images)[0], seed, augmentation)
+    if augmentation.elastic_alpha:
+        return _warp(images, transforms, _displacements(images, seed, augmentation))
+    zero = tf.zeros_like(transforms[:, :2])
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.concat([transforms, zero], axis=1),
+        output_shape=images.shape[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )
+
+
+def _affine(
+    shape: tf.TensorShape, batch: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation
+) -> tf.Tensor:
+    """Rotation, shear, zoom and shift of each image, drawn uniformly: float32 (batch, 6).
+
+    From a pixel of the result to where it is read in the image, x first: x' = ax + by + c,
+    y' = dx + ey + f; rotation x shear x zoom about the centre, the order of Keras's
+    ImageDataGenerator.
+    """
+    height, width = shape[1], shape[2]
     draws = tf.random.stateless_uniform((6, batch), seed, -1.0, 1.0)
     angle = draws[0] * math.radians(augmentation.rotation_range)
     shear = draws[1] * math.radians(augmentation.shear_range)
@@ -26,8 +50,6 @@ def random_affine(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation
     zoom_y = 1.0 + draws[3] * augmentation.zoom_range
     shift_x = draws[4] * (augmentation.width_shift_range * width)
     shift_y = draws[5] * (augmentation.height_shift_range * height)
-    # From a pixel of the result to where it is read in the image: rotation x shear x zoom,
-    # about the centre, the order of Keras's ImageDataGenerator.
     xx = tf.cos(angle) * zoom_x
     xy = -tf.sin(angle + shear) * zoom_y
     yx = tf.sin(angle) * zoom_x
@@ -35,12 +57,48 @@ def random_affine(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation
     centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
     x0 = centre_x + shift_x - xx * centre_x - xy * centre_y
     y0 = centre_y + shift_y - yx * centre_x - yy * centre_y
-    zero = tf.zeros_like(x0)
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=tf.stack([xx, xy, x0, yx, yy, y0, zero, zero], axis=1),
-        output_shape=[height, width],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-    )
+    return tf.stack([xx, xy, x0, yx, yy, y0], axis=1)
+
+
+def _displacements(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+    """Smooth random fields of elastic distortion, in pixels, float32 (2, batch, height, width).
+
+    Uniform noise of -1 .. 1, blurred by a Gaussian of `elastic_sigma` pixels and multiplied by
+    `elastic_alpha` (Simard, Steinkraus and Platt, 2003).
+    """
+    height, width = images.shape[1], images.shape[2]
+    shape = (2, tf.shape(images)[0], height, width)
+    noise = tf.random.stateless_uniform(shape, seed + 1, -1.0, 1.0)
+    down, across = (_blur(size, augmentation.elastic_sigma) for size in (height, width))
+    return tf.einsum("ij,xbjk,lk->xbil", down, noise, across * augmentation.elastic_alpha)
+
+
+def _blur(size: int, sigma: float) -> np.ndarray:
+    """A Gaussian blur of a line of `size` pixels, as a matrix; what lies outside counts as 0."""
+    distance = np.arange(size)[:, None] - np.arange(size)
+    weights = np.exp(-0.5 * (distance / sigma) ** 2)
+    return (weights / weights[size // 2].sum()).astype(np.float32)
+
+
+def _warp(images: tf.Tensor, transforms: tf.Tensor, displacements: tf.Tensor) -> tf.Tensor:
+    """Read each image at its affine positions moved by the displacements, bilinearly."""
+    height, width, channels = images.shape[1:]
+    a, b, c, d, e, f = (tf.reshape(part, (-1, 1, 1)) for part in tf.unstack(transforms, axis=1))
+    rows, columns = (np.arange(size, dtype=np.float32) for size in (height, width))
+    rows, columns = rows[:, None], columns[None, :]
+    x = a * columns + b * rows + c + displacements[0]
+    y = d * columns + e * rows + f + displacements[1]
+    # One pixel of margin all round holds the 0 of everything outside.
+    x = tf.clip_by_value(x + 1.0, 0.0, width + 0.999)
+    y = tf.clip_by_value(y + 1.0, 0.0, height + 0.999)
+    margin = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    flat = tf.reshape(margin, (-1, channels))
+    left, top = tf.floor(x), tf.floor(y)
+    stride = width + 2
+    first = tf.range(tf.shape(images)[0])[:, None, None] * ((height + 2) * stride)
+    corner = first + tf.cast(top, tf.int32) * stride + tf.cast(left, tf.int32)
+    right, low = (x - left)[..., None], (y - top)[..., None]
+    upper = tf.gather(flat, corner) * (1.0 - right) + tf.gather(flat, corner + 1) * right
+    corner += stride
+    lower = tf.gather(flat, corner) * (1.0 - right) + tf.gather(flat, corner + 1) * right
+    return upper * (1.0 - low) + lower * low

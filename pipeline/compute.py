@@ -1,8 +1,8 @@
 """Runs tasks, each the training of one network on one fold, and keeps every finished one.
 
 A task's folder in experiments/cache is named by all that decides its result: its settings, its
-data, the code and the machine. It lies outside DVC's outputs, which DVC deletes before a stage
-runs, so after a kill at any moment the same tasks again train only what was not finished.
+data, the code and the machine. After a kill at any moment the same tasks again train only what was
+not finished; after a change, only what it touches.
 """
 
 import json
@@ -11,59 +11,23 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
-from pipeline.console import UserError, say, warn
-from pipeline.files import (
-    ARRAYS,
-    CACHE,
-    read_array,
-    replacing,
-    sha256_file,
-    sha256_json,
-    write_array,
-    write_json,
-)
-from pipeline.fit import Digits, Epoch, fit, predict
-from pipeline.hardware import describe
-from pipeline.recipe import Recipe
+from pipeline.batches import Digits
+from pipeline.checkpoint import Epoch
+from pipeline.console import say, warn
+from pipeline.files import CACHE, read_array, replacing, sha256_file, write_array, write_json
+from pipeline.fit import Fitted, fit, predict
+from pipeline.task import Data, Task, fingerprint, input_images, split_rows
 
-# What a fold's result depends on; everything else about a run may change and it still stands.
-CODE = ("augment.py", "compute.py", "fit.py", "models.py")
 # Of a process that has trained; a stage is to stay under 4 GiB.
 MEMORY_LIMIT = 3 * 2**30
-FILES = ("train_images", "train_labels", "test_images", "folds")
-
-
-@dataclass(frozen=True)
-class Data:
-    """The arrays of data/arrays: images (rows, height, width, channels), all uint8."""
-
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    folds: np.ndarray
-
-
-@dataclass(frozen=True)
-class Task:
-    """Train `recipe` on all folds but `fold`; predict `fold`, and the test rows if `test`."""
-
-    name: str  # the recipe's; part of the random key
-    recipe: Recipe
-    classes: int
-    epochs: int
-    precision: str
-    seed: int
-    fold: int
-    rows: tuple[int, ...] | None = None  # train rows to work on, rising; None: all
-    test: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,35 +43,6 @@ class Result:
     model: Path  # a .keras file
 
 
-def load_data() -> Data:
-    """Map data/arrays into memory and check that its arrays belong together."""
-    data = Data(*(read_array(ARRAYS / f"{name}.npy") for name in FILES))
-    rows = {len(data.train_images), len(data.train_labels), len(data.folds)}
-    if len(rows) != 1:
-        raise UserError(f"{ARRAYS}: arrays of different lengths; run `dvc repro -f preprocess`")
-    return data
-
-
-@cache
-def data_digests() -> dict[str, str]:
-    """The SHA-256 of each array file."""
-    return {name: sha256_file(ARRAYS / f"{name}.npy") for name in FILES}
-
-
-@cache
-def code_digests() -> dict[str, str]:
-    """The SHA-256 of each module that decides a network's weights."""
-    return {name: sha256_file(Path(__file__).with_name(name)) for name in CODE}
-
-
-def fingerprint(task: Task) -> str:
-    """The name of the task's folder in the cache."""
-    recipe = task.recipe.model_dump(exclude={"description", "search", "epochs"})
-    decides = asdict(task) | {"recipe": recipe}
-    decides |= {"data": data_digests(), "code": code_digests(), "machine": describe()}
-    return sha256_json(decides)[:24]
-
-
 def run_tasks(
     tasks: Iterable[Task],
     data: Data,
@@ -118,7 +53,7 @@ def run_tasks(
     A task that was finished before is read from the cache, and `report` is not called for it.
     """
     for task in tasks:
-        folder = CACHE / fingerprint(task)
+        folder = CACHE / fingerprint(task, data)
         if not _finished(folder):
             _start_anew_if_large()
             _train(task, data, folder, partial(report, task))
@@ -151,55 +86,73 @@ def _finished(folder: Path) -> bool:
     return whole
 
 
-def _held_out(task: Task, data: Data) -> tuple[np.ndarray, np.ndarray]:
-    rows = np.arange(len(data.folds)) if task.rows is None else np.array(task.rows)
-    mine = data.folds[rows] == task.fold
-    return rows[~mine], rows[mine]
+def _fit(task: Task, data: Data, folder: Path, report: Callable[[Epoch], Any]) -> tuple[Any, ...]:
+    """Train; return probabilities of the held-out rows, the network for the rest, its history."""
+    learned, held_out = split_rows(task, data)
+    train, judged = (
+        Digits(input_images(task, data, rows), data.train_labels[rows])
+        for rows in (learned, held_out)
+    )
+
+    def go_on(rows: Digits, part: str, start: Fitted | None = None) -> Fitted:
+        return fit(
+            task.recipe,
+            rows,
+            judged,
+            classes=task.classes,
+            key=f"{task.seed}/{task.name}/repeat{task.repeat}/fold{task.fold}/{part}",
+            epochs=task.epochs,
+            precision=task.precision,
+            start=start,
+            checkpoint=folder / f"{part}.npz",
+            report=report,
+        )
+
+    fitted = go_on(train, "fit")
+    probabilities = predict(fitted.model, judged.images)
+    history = fitted.history
+    if task.recipe.refit and task.test:
+        # The rows held out have had their predictions; now they may be learned from too.
+        both = np.concatenate([learned, held_out])
+        fitted = go_on(
+            Digits(input_images(task, data, both), data.train_labels[both]), "refit", fitted
+        )
+        later = [row | {"epoch": row["epoch"] + len(history)} for row in fitted.history]
+        history = [*history, *later]
+    return probabilities, fitted.model, history
 
 
 def _train(task: Task, data: Data, folder: Path, report: Callable[[Epoch], Any]) -> None:
     """Train into a folder beside the final one, going on from its checkpoint; then rename it."""
     unfinished = folder.with_suffix(".partial")
     unfinished.mkdir(parents=True, exist_ok=True)
-    learned, held_out = _held_out(task, data)
-    watched = Digits(data.train_images[held_out], data.train_labels[held_out])
-    key = f"{task.seed}/{task.name}/fold{task.fold}"
-    fitted = fit(
-        task.recipe,
-        Digits(data.train_images[learned], data.train_labels[learned]),
-        watched,
-        classes=task.classes,
-        key=key,
-        epochs=task.epochs,
-        precision=task.precision,
-        checkpoint=unfinished / "epoch.npz",
-        report=report,
-    )
+    probabilities, model, history = _fit(task, data, unfinished, report)
     started = time.perf_counter()
-    write_array(unfinished / "probabilities.npy", predict(fitted.model, watched.images))
+    write_array(unfinished / "probabilities.npy", probabilities)
     written = ["probabilities.npy"]
     if task.test:
-        write_array(unfinished / "test.npy", predict(fitted.model, data.test_images))
+        write_array(unfinished / "test.npy", predict(model, input_images(task, data)))
         with replacing(unfinished / "model.keras") as temporary:
-            fitted.model.save(temporary)
+            model.save(temporary)
         written += ["test.npy", "model.keras"]
-    trained = sum(row["seconds"] for row in fitted.history)  # whenever that was
+    trained = sum(row["seconds"] for row in history)  # whenever that was
     done = {
         "seconds": trained + time.perf_counter() - started,
-        "history": fitted.history,
+        "history": history,
         "sha256": {name: sha256_file(unfinished / name) for name in written},
     }
     write_json(unfinished / "done.json", done)
     shutil.rmtree(folder, ignore_errors=True)  # there only if it was damaged
     unfinished.rename(folder)
-    (folder / "epoch.npz").unlink()
+    for checkpoint in folder.glob("*.npz"):
+        checkpoint.unlink()
 
 
 def _read(task: Task, data: Data, folder: Path) -> Result:
     done = json.loads((folder / "done.json").read_text())
     return Result(
         fingerprint=folder.name,
-        held_out=_held_out(task, data)[1],
+        held_out=split_rows(task, data)[1],
         probabilities=read_array(folder / "probabilities.npy"),
         test_probabilities=read_array(folder / "test.npy") if task.test else np.zeros((0, 0)),
         history=done["history"],

@@ -66,6 +66,7 @@ class Train(Frozen):
     """How every recipe is trained."""
 
     epochs: int | None = Field(ge=1)
+    repeats: int = Field(ge=1)
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 
 

@@ -1,108 +1,73 @@
 """The only training path: tune, train and every later use of a network go through `fit`."""
 
-import hashlib
-import json
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.model_selection import train_test_split
 
-from pipeline.augment import random_affine
-from pipeline.console import warn
-from pipeline.files import replacing
+from pipeline.batches import PREDICT_BATCH, Digits, training_batches, watched_batches
+from pipeline.checkpoint import Checkpoint, Epoch, read_checkpoint, write_checkpoint
 from pipeline.hardware import has_gpu, keras, tf
-from pipeline.models import build_loss, build_model, build_optimizer
-from pipeline.recipe import Augmentation, Recipe
+from pipeline.models import (
+    build_callbacks,
+    build_loss,
+    build_model,
+    build_optimizer,
+    scaling_layer,
+)
+from pipeline.recipe import Recipe
+from pipeline.seeds import random_key
 
-PREDICT_BATCH = 1000
-Epoch = dict[str, float]  # one row of a history: epoch, seconds, loss, accuracy, val_loss, ...
-
-
-@dataclass(frozen=True)
-class Digits:
-    """Images, uint8 (rows, height, width, channels), and their labels, uint8 (rows,)."""
-
-    images: np.ndarray
-    labels: np.ndarray
+# Of the rows held out, those looked at after each epoch: enough to see a training go wrong, and a
+# twentieth of its time saved. All of them are predicted when it is done.
+WATCHED_ROWS = 2000
+# Steps that TensorFlow runs without coming back to Python: a tenth of a small network's time.
+STEPS_PER_EXECUTION = 16
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained network, in the form that predicts, and its history, a row an epoch."""
+    """A trained network: in the form that predicts, in the one that trains, and its history."""
 
     model: keras.Model
+    training: keras.Model
     history: list[Epoch]
 
 
-def random_key(*parts: object) -> int:
-    """A number for stateless random draws, 0 .. 2**31 - 1, from what the draws are for."""
-    text = "/".join(str(part) for part in parts)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
-
-
-def training_batches(
-    digits: Digits, classes: int, recipe: Recipe, key: str, first_epoch: int, epochs: int
-) -> tf.data.Dataset:
-    """Batches of float32 pixels and one-hot labels, each epoch shuffled and augmented anew.
-
-    Every draw depends on (key, epoch, step) alone, so epoch 7 is the same whether the training
-    came to it from epoch 6 or was started there again after a kill.
-    """
-    images, labels = tf.constant(digits.images), tf.one_hot(digits.labels, classes)
-    rows, size = len(digits.images), recipe.batch_size
-    order_key, augment_key = random_key(key, "order"), random_key(key, "augment")
-    augmented = recipe.augmentation != Augmentation()
-
-    def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
-        seed = tf.stack([tf.constant(order_key, tf.int64), epoch])
-        order = tf.random.experimental.stateless_shuffle(tf.range(rows), seed=seed)
-
-        def batch(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            chosen = order[start : start + size]
-            pixels = tf.cast(tf.gather(images, chosen), tf.float32)
-            if augmented:
-                seed = tf.stack([tf.constant(augment_key, tf.int64), epoch * rows + start])
-                pixels = random_affine(pixels, seed, recipe.augmentation)
-            return pixels, tf.gather(labels, chosen)
-
-        return tf.data.Dataset.range(0, rows, size).map(batch)
-
-    batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_batches).prefetch(4)
-    return batches.with_options(_plain_options())
-
-
-def _plain_options() -> tf.data.Options:
-    """tf.data without its autotuner.
-
-    There is nothing here to tune, and its thread can miss the end of a training: fit then returned
-    up to a minute late, after every other fold or so.
-    """
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return options
-
-
 class _EachEpoch(keras.callbacks.Callback):
-    """Keys dropout's draws by the epoch; keeps history and checkpoint; tells the caller."""
+    """Keys the epoch's draws; keeps history and checkpoint; tells the caller.
+
+    It comes after the recipe's own callbacks, whose state it keeps and puts back.
+    """
 
     def __init__(
         self,
         key: str,
-        history: list[Epoch],
+        epoch: tf.Variable,
+        callbacks: list[keras.callbacks.Callback],
+        saved: Checkpoint | None,
         checkpoint: Path | None,
         report: Callable[[Epoch], Any],
     ) -> None:
         super().__init__()
-        self.key, self.history, self.checkpoint, self.report = key, history, checkpoint, report
+        self.key, self.epoch, self.callbacks, self.saved = key, epoch, callbacks, saved
+        self.checkpoint, self.report = checkpoint, report
+        self.history = list(saved.history) if saved else []
         self.started = 0.0
 
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        """Put the callbacks back where they were; each has just set itself to its start."""
+        if self.saved:
+            self.saved.restore_callbacks(self.callbacks)
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Key the draws."""
+        """Key the draws, of the batches and of dropout."""
         self.started = time.perf_counter()
+        self.epoch.assign(epoch)
         for position, state in enumerate(_random_states(self.model)):
             state.assign([random_key(self.key, "dropout", epoch, position), 0])
 
@@ -112,7 +77,7 @@ class _EachEpoch(keras.callbacks.Callback):
         row |= {name: float(value) for name, value in (logs or {}).items()}
         self.history.append(row)
         if self.checkpoint:
-            _save(self.checkpoint, self.model, self.history)
+            write_checkpoint(self.checkpoint, self.model, self.callbacks, self.history)
         self.report(row)
 
 
@@ -126,27 +91,6 @@ def _random_states(model: keras.Model) -> list[Any]:
     ]
 
 
-def _save(path: Path, model: keras.Model, history: list[Epoch]) -> None:
-    variables = [*model.weights, *model.optimizer.variables]
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, history=json.dumps(history), *[np.asarray(v) for v in variables])  # noqa: B026
-
-
-def _restore(path: Path, model: keras.Model) -> list[Epoch]:
-    """Put the model and its optimiser where they were after the checkpoint's last epoch."""
-    variables = [*model.weights, *model.optimizer.variables]
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
-            values = [saved[f"arr_{position}"] for position in range(len(variables))]
-            history: list[Epoch] = json.loads(str(saved["history"]))
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        warn(f"{path} is damaged; training that fold from its start")
-        return []
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-    return history
-
-
 def _compiled(recipe: Recipe, train: Digits, classes: int, epochs: int, precision: str) -> Any:
     model = build_model(recipe, train.images.shape[1:], classes, train_dtype=precision)
     steps = -(-len(train.images) // recipe.batch_size)
@@ -154,63 +98,93 @@ def _compiled(recipe: Recipe, train: Digits, classes: int, epochs: int, precisio
         optimizer=build_optimizer(recipe, steps, epochs),
         loss=build_loss(recipe),
         metrics=["accuracy"],
+        steps_per_execution=STEPS_PER_EXECUTION,
         jit_compile=has_gpu(),  # XLA makes a CPU 2 to 5 times slower at this
     )
     model.optimizer.build(model.trainable_variables)
     return model
 
 
+def _watch(recipe: Recipe, train: Digits, held_out: Digits, key: str) -> tuple[Digits, Digits]:
+    """The rows to learn from, and those to measure on after each epoch.
+
+    What the recipe's callbacks decide by is taken from the training rows, never from those that
+    are to judge the network.
+    """
+    if recipe.validation is None:
+        step = max(1, -(-len(held_out.labels) // WATCHED_ROWS))
+        return train, held_out.take(slice(None, None, step))
+    learned, watched = train_test_split(
+        np.arange(len(train.labels)),
+        test_size=recipe.validation,
+        stratify=train.labels,
+        random_state=random_key(key, "validation"),
+    )
+    return train.take(np.sort(learned)), train.take(np.sort(watched))
+
+
 def fit(
     recipe: Recipe,
     train: Digits,
-    validation: Digits,
+    held_out: Digits,
     *,
     classes: int,
     key: str,
     epochs: int,
     precision: str,
+    start: Fitted | None = None,
     checkpoint: Path | None = None,
     report: Callable[[Epoch], Any] = lambda _: None,
 ) -> Fitted:
-    """Train the recipe's network on `train`; `validation` is watched, and changes nothing.
+    """Train the recipe's network on `train`; `held_out` is watched, and changes nothing.
 
     Args:
         recipe: what to train, and how.
         train: the rows to learn from.
-        validation: the rows to measure on after each epoch.
+        held_out: rows to measure on after each epoch, if the recipe takes none from `train`.
         classes: labels are 0 .. classes - 1.
         key: names this training; all its random numbers come from it.
-        epochs: how many times over the rows; the recipe's schedules scale to it.
+        epochs: how many times over the rows, unless a callback stops sooner; the recipe's
+            schedules scale to it.
         precision: a Keras dtype policy, `float32` or `mixed_bfloat16`, for the training.
+        start: a network to go on training, optimiser and all, in place of a new one.
         checkpoint: a file to write after each epoch and, if it is there, to go on from.
         report: called with each epoch's row of the history; what it raises ends the training.
     """
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(random_key(key, "weights"))
-    model = _compiled(recipe, train, classes, epochs, precision)
-    history = _restore(checkpoint, model) if checkpoint and checkpoint.exists() else []
-    if len(history) < epochs:
-        watched = tf.data.Dataset.from_tensor_slices(
-            (validation.images, tf.one_hot(validation.labels, classes))
-        )
-        model.fit(
-            training_batches(train, classes, recipe, key, len(history), epochs),
-            validation_data=watched.batch(PREDICT_BATCH).with_options(_plain_options()),
-            epochs=epochs,
-            initial_epoch=len(history),
-            steps_per_epoch=-(-len(train.images) // recipe.batch_size),
-            shuffle=False,  # training_batches did
-            verbose=0,
-            callbacks=[_EachEpoch(key, history, checkpoint, report)],
-        )
-    final = build_model(recipe, train.images.shape[1:], classes)
-    final.set_weights(model.get_weights())
-    return Fitted(final, history)
+    learned, watched = _watch(recipe, train, held_out, key)
+    if start:
+        model, scaling = start.training, start.model.layers[0]
+    else:
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(random_key(key, "weights"))
+        model = _compiled(recipe, learned, classes, epochs, precision)
+        scaling = scaling_layer(recipe, learned.images)
+    saved = read_checkpoint(checkpoint) if checkpoint and checkpoint.exists() else None
+    first = 0
+    if saved:
+        saved.restore_variables(model)
+        first = epochs if saved.stopped else len(saved.history)
+    callbacks = build_callbacks(recipe)
+    epoch = tf.Variable(0, dtype=tf.int64)
+    each_epoch = _EachEpoch(key, epoch, callbacks, saved, checkpoint, report)
+    # Also with no epoch left to run: what Keras does at the end of a training is yet to be done.
+    model.fit(
+        training_batches(learned, classes, recipe, scaling, key, epoch),
+        validation_data=watched_batches(watched, classes, scaling),
+        epochs=epochs,
+        initial_epoch=first,
+        shuffle=False,  # training_batches did
+        verbose=0,
+        callbacks=[*callbacks, each_epoch],
+    )
+    final = build_model(recipe, train.images.shape[1:], classes, scaling=scaling)
+    final.set_weights([*scaling.get_weights(), *model.get_weights()])
+    return Fitted(final, model, each_epoch.history)
 
 
 def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Probabilities, float32 (rows, classes), of raw pixels."""
     step = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
-    starts = range(0, len(images), PREDICT_BATCH)
+    starts = range(0, max(1, len(images)), PREDICT_BATCH)  # of no images, one empty batch
     batches = (tf.constant(images[start : start + PREDICT_BATCH]) for start in starts)
     return np.concatenate([step(batch).numpy() for batch in batches])

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from pipeline import callbacks
 from pipeline.config import load_settings
 from pipeline.console import UserError, run_command
 from pipeline.hardware import keras, tf
@@ -63,21 +64,41 @@ def _build(module: Any, named: Named, where: str, **more: Any) -> Any:
         raise UserError(f"{where}: {name}: {' '.join(str(error).split())}") from None
 
 
+def scaling_layer(recipe: Recipe, images: np.ndarray) -> keras.layers.Layer:
+    """The recipe's scaling of raw pixels; what it needs to know of them it learns from `images`.
+
+    `standardize`: each pixel position to mean 0 and variance 1 over `images`, uint8 (rows, height,
+    width, channels); a standard deviation under 1e-6 counts as 1e-6.
+    """
+    if recipe.scaling == "unit":
+        return keras.layers.Rescaling(1 / 255)
+    mean, variance = images.mean(axis=0), np.maximum(images.var(axis=0), 1e-12)
+    layer = keras.layers.Normalization(axis=(1, 2, 3), mean=mean, variance=variance)
+    layer.build(images.shape)  # here, not inside tf.data's own graph
+    return layer
+
+
 def build_model(
-    recipe: Recipe, image_shape: tuple[int, int, int], classes: int, train_dtype: str | None = None
+    recipe: Recipe,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    train_dtype: str | None = None,
+    scaling: keras.layers.Layer | None = None,
 ) -> keras.Model:
-    """The recipe's layers, between the scaling of raw pixels and a dense layer of `classes`.
+    """The recipe's layers, then a dense layer of `classes`.
 
     With `train_dtype` (a Keras dtype policy), the form that trains: in that precision, batch norm
-    fused, logits out. Without, the form that predicts and is saved: float32, Keras's own layers,
-    probabilities out, so that plain `keras.models.load_model` opens it anywhere. Both have the same
-    weights in the same order.
+    fused, scaled pixels in, logits out. Without, the form that predicts and is saved: float32,
+    Keras's own layers, `scaling` of raw pixels first, probabilities out, so that plain
+    `keras.models.load_model` opens it anywhere. Both have the same weights in the same order.
 
-    Input: (batch, *image_shape), pixels 0..255. Output: (batch, classes), float32.
+    Input: (batch, *input_shape). Output: (batch, classes), float32.
     """
     keras.config.set_dtype_policy(train_dtype or "float32")
     try:
-        layers = [keras.Input(image_shape, name="pixels"), keras.layers.Rescaling(1 / 255)]
+        layers = [keras.Input(input_shape, name="pixels")]
+        if not train_dtype:
+            layers.append(scaling or keras.layers.Rescaling(1 / 255))
         for position, named in enumerate(recipe.layers):
             layer = _build(keras.layers, named, f"layers.{position}")
             if train_dtype and type(layer) is keras.layers.BatchNormalization:
@@ -101,6 +122,14 @@ def build_model(
 def build_loss(recipe: Recipe) -> keras.losses.Loss:
     """The recipe's loss, on logits and one-hot labels."""
     return _build(keras.losses, recipe.loss, "loss", from_logits=True)
+
+
+def build_callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
+    """The recipe's callbacks, new."""
+    return [
+        _build(callbacks, named, f"callbacks.{position}")
+        for position, named in enumerate(recipe.callbacks)
+    ]
 
 
 def build_optimizer(
@@ -148,9 +177,13 @@ def check_recipe(
         UserError: Keras cannot build it, or cannot train it; it names `where`.
     """
     try:
-        model = build_model(recipe, image_shape, classes, train_dtype="float32")
+        shape = recipe.input_shape(image_shape)
+        if any(inner < outer for inner, outer in zip(shape, image_shape, strict=True)):
+            raise UserError(f"canvas: {shape[:2]} is smaller than the images, {image_shape[:2]}")
+        build_callbacks(recipe)
+        model = build_model(recipe, shape, classes, train_dtype="float32")
         model.compile(build_optimizer(recipe, 1, 1), build_loss(recipe), run_eagerly=True)
-        model.train_on_batch(np.zeros((2, *image_shape)), np.eye(classes)[:2])
+        model.train_on_batch(np.zeros((2, *shape)), np.eye(classes)[:2])
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     except Exception as error:  # whatever Keras and TensorFlow raise for what they cannot do
@@ -164,7 +197,7 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
     shape, classes = settings.competition.image_shape, settings.competition.classes
     read = load_recipe(recipe)
     check_recipe(read, recipe_path(recipe), shape, classes)
-    build_model(read, shape, classes).summary()
+    build_model(read, read.input_shape(shape), classes).summary()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A recipe file: the network, scaling, augmentation, loss, optimiser, length and search space.
+"""A recipe file: scaling, augmentation, network, loss, optimiser, length, stopping, search space.
 
 Anything Keras has a class for is written as that class's name and its arguments, `Conv2D: {filters:
 32, kernel_size: 3}`; `pipeline/models.py` builds it from the class itself.
@@ -44,13 +44,35 @@ Named = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named), AfterValid
 
 
 class Augmentation(Frozen):
-    """Random affine changes of each training image, every epoch; ImageDataGenerator's names."""
+    """Random changes of each training image, every epoch; ImageDataGenerator's names."""
 
     rotation_range: float = Field(0.0, ge=0, le=180, description="degrees, each way")
     shear_range: float = Field(0.0, ge=0, lt=90, description="degrees, each way")
     zoom_range: float = Field(0.0, ge=0, lt=1, description="share of the size, each way")
     width_shift_range: float = Field(0.0, ge=0, le=1, description="share of the width, each way")
     height_shift_range: float = Field(0.0, ge=0, le=1, description="share of the height, each way")
+    elastic_alpha: float = Field(0.0, ge=0, description="strength of elastic distortion, pixels")
+    elastic_sigma: float = Field(4.0, gt=0, description="its smoothness, pixels")
+
+
+class Canvas(Frozen):
+    """An empty image on which each image is placed once, at its own random offset."""
+
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
+
+
+class Split(Frozen):
+    """The rows a published score was of; `make benchmark` trains and scores on the same.
+
+    The train stage always uses params.yaml's folds: the blend needs a prediction of every row.
+    """
+
+    digits: Literal["competition", "mnist"] = "competition"  # mnist: its own 60,000 and 10,000
+    folds: int | None = Field(None, ge=2)
+    holdout: float | None = Field(None, gt=0, lt=1, description="share of the rows, stratified")
+    holdout_of: Literal["train", "test"] = "train"
+    networks: int = Field(1, ge=1, description="each on a holdout of its own, blended")
 
 
 class FloatRange(Frozen):
@@ -106,14 +128,46 @@ class Recipe(Frozen):
     """One way to train; `experiments/recipes/<name>.yaml`."""
 
     description: str
-    scaling: Literal["unit"] = "unit"
+    published: dict[Literal["leaderboard", "test", "validation"], float] = Field(
+        default_factory=dict
+    )
+    split: Split = Split()
+    canvas: Canvas | None = None
+    scaling: Literal["unit", "standardize"] = "unit"
     augmentation: Augmentation = Augmentation()
     layers: list[Named] = Field(min_length=1)
     loss: Named
     optimizer: Named
     batch_size: int = Field(ge=1)
     epochs: int = Field(ge=1)
+    validation: float | None = Field(None, gt=0, lt=1, description="share of the training rows")
+    callbacks: list[Named] = Field(default_factory=list)
+    refit: bool = False
     search: dict[str, Search] = Field(default_factory=dict)
+
+    def input_shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """What the network takes: the image's (height, width, channels), or the canvas's."""
+        if self.canvas is None:
+            return image_shape
+        return self.canvas.height, self.canvas.width, image_shape[2]
+
+    @model_validator(mode="after")
+    def _callbacks_have_what_they_need(self) -> "Recipe":
+        rate = next(iter(self.optimizer.values())).get("learning_rate")
+        for position, named in enumerate(self.callbacks):
+            ((name, arguments),) = named.items()
+            watches = name in ("EarlyStopping", "ReduceLROnPlateau")
+            monitor = str(arguments.get("monitor", "val_loss" if watches else ""))
+            if monitor.startswith("val_") and self.validation is None:
+                raise ValueError(
+                    f"callbacks.{position}: {monitor} is watched: set `validation`, the share of "
+                    f"the training rows to watch it on; the rows that judge are never watched"
+                )
+            if name == "ReduceLROnPlateau" and isinstance(rate, dict):
+                raise ValueError(
+                    f"callbacks.{position}: ReduceLROnPlateau needs a learning rate, not a schedule"
+                )
+        return self
 
     @model_validator(mode="after")
     def _searched_keys_exist(self) -> "Recipe":

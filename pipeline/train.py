@@ -10,21 +10,22 @@ import pandas as pd
 import typer
 
 from pipeline import plots, tracking
-from pipeline.compute import Data, Result, Task, data_digests, fingerprint, load_data, run_tasks
+from pipeline.checkpoint import Epoch
+from pipeline.compute import Result, run_tasks
 from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, duration, run_command, say
 from pipeline.files import TRAINED, remove_others, replacing, sha256_json, write_array, write_json
-from pipeline.fit import Epoch
 from pipeline.hardware import describe, keras, resolve_precision
 from pipeline.models import check_recipe
 from pipeline.recipe import load_recipe, recipe_path
 from pipeline.scores import accuracy
 from pipeline.stage import stage
+from pipeline.task import Data, Task, fingerprint, input_images, load_data
 from pipeline.tuned import judged_rows
 
 
 def fold_tasks(settings: Settings, name: str) -> list[Task]:
-    """The recipe's folds, each a task, with the values that tuning took."""
+    """The recipe's folds, each a task, `train.repeats` times, with the values that tuning took."""
     recipe = load_recipe(name, tuned=True)
     return [
         Task(
@@ -35,9 +36,21 @@ def fold_tasks(settings: Settings, name: str) -> list[Task]:
             precision=resolve_precision(settings.train.precision),
             seed=settings.seed,
             fold=fold,
+            repeat=repeat,
         )
+        for repeat in range(settings.train.repeats)
         for fold in range(settings.preprocess.folds)
     ]
+
+
+def label(task: Task) -> str:
+    """`fold 1`, or of a repeat `fold 1 repeat 2`."""
+    return f"fold {task.fold + 1}" + (f" repeat {task.repeat + 1}" if task.repeat else "")
+
+
+def model_name(task: Task) -> str:
+    """`fold0.keras`, or of a repeat `fold0_repeat1.keras`."""
+    return f"fold{task.fold}" + (f"_repeat{task.repeat}" if task.repeat else "") + ".keras"
 
 
 class Progress:
@@ -55,7 +68,7 @@ class Progress:
         remaining = (len(self.tasks) - position) * task.epochs - int(row["epoch"])
         left = (time.perf_counter() - self.started) / self.epochs_run * remaining
         say(
-            f"{self.name}  fold {task.fold + 1}/{len(self.tasks)}"
+            f"{self.name}  {label(task)}  network {position + 1}/{len(self.tasks)}"
             f"  epoch {int(row['epoch']):2}/{task.epochs}  loss {row['loss']:.4f}"
             f"  accuracy {row['accuracy']:.4f}  validation {row['val_accuracy']:.4f}"
             f"  {row['seconds']:.1f} s  left {duration(left)}"
@@ -68,46 +81,49 @@ def log_fold(
     """Log a finished fold as a child of the recipe's run."""
     score = accuracy(result.probabilities, data.train_labels[result.held_out])
     with tracking.run(
-        settings, f"{task.name} fold {task.fold + 1}", key=result.fingerprint, parent=parent
+        settings, f"{task.name} {label(task)}", key=result.fingerprint, parent=parent
     ) as run_id:
         if run_id is None:
             return
         tracking.log_history(run_id, result.history)
         tracking.log_metrics(run_id, {"fold_accuracy": score, "fold_seconds": result.seconds})
-        example = data.train_images[result.held_out[:2]]
+        example = input_images(task, data, result.held_out[:2])
         model = keras.models.load_model(result.model)
         tracking.log_model(run_id, model, example, result.probabilities[:2])
 
 
 def collect(
-    results: list[Result], labels: np.ndarray, judged: np.ndarray, folder: Path
+    tasks: list[Task], results: list[Result], data: Data, judged: np.ndarray, folder: Path
 ) -> dict[str, Any]:
-    """Write the folds' results as one, into `folder`, and return its metrics.
+    """Write the networks' results as one, into `folder`, and return its metrics.
 
     Args:
-        results: one a fold, in order.
-        labels: of all rows, uint8 (rows,).
+        tasks: every fold, each as often as there are repeats.
+        results: theirs.
+        data: what they were trained on.
         judged: the rows that the accuracies are of, bool (rows,).
         folder: where to write.
     """
-    oof = np.zeros((len(labels), results[0].probabilities.shape[1]), np.float32)
-    for fold, result in enumerate(results):
+    labels, classes = data.train_labels, tasks[0].classes
+    repeats = 1 + max(task.repeat for task in tasks)
+    oof = np.zeros((len(labels), classes), np.float64)
+    histories = []
+    for task, result in zip(tasks, results, strict=True):
         if not np.isfinite(result.probabilities).all():
-            raise UserError(f"{folder.name}: fold {fold + 1} diverged; lower its learning rate")
-        oof[result.held_out] = result.probabilities
-        with replacing(folder / f"fold{fold}.keras") as temporary:
+            raise UserError(f"{task.name}: {label(task)} diverged; lower its learning rate")
+        oof[result.held_out] += result.probabilities / repeats
+        histories.append(pd.DataFrame(result.history).assign(fold=task.fold, repeat=task.repeat))
+        with replacing(folder / model_name(task)) as temporary:
             shutil.copyfile(result.model, temporary)
-    write_array(folder / "oof.npy", oof)
+    write_array(folder / "oof.npy", oof.astype(np.float32))
     test = np.mean([result.test_probabilities for result in results], axis=0, dtype=np.float64)
     write_array(folder / "test.npy", np.asarray(test, np.float32))
-    history = pd.concat(
-        [pd.DataFrame(result.history).assign(fold=fold) for fold, result in enumerate(results)]
-    )
+    history = pd.concat(histories)
     with replacing(folder / "history.csv") as temporary:
         history.to_csv(temporary, index=False, lineterminator="\n")
     plots.curves(history, folder / "curves.png", folder.name)
-    rows = [result.held_out[judged[result.held_out]] for result in results]
-    scores = [accuracy(oof[mine], labels[mine]) for mine in rows]
+    of_fold = [judged & (data.folds == fold) for fold in np.unique(data.folds)]
+    scores = [accuracy(oof[rows], labels[rows]) for rows in of_fold]
     metrics = {
         "cv_accuracy": accuracy(oof[judged], labels[judged]),
         "cv_accuracy_std": float(np.std(scores, ddof=1)),
@@ -115,7 +131,7 @@ def collect(
         "seconds": sum(result.seconds for result in results),
     }
     write_json(folder / "metrics.json", metrics)
-    models = {f"fold{fold}.keras" for fold in range(len(results))}
+    models = {model_name(task) for task in tasks}
     written = {"oof.npy", "test.npy", "history.csv", "curves.png", "metrics.json"}
     remove_others(folder, models | written)
     return metrics
@@ -129,11 +145,11 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
         tasks = fold_tasks(settings, recipe)
         path, shape = recipe_path(recipe), data.train_images.shape[1:]
         check_recipe(tasks[0].recipe, path, shape, settings.competition.classes)
-        say(f"{recipe}: {len(tasks)} folds, {tasks[0].epochs} epochs, {tasks[0].precision}")
+        say(f"{recipe}: {len(tasks)} networks, {tasks[0].epochs} epochs, {tasks[0].precision}")
         params = {"recipe": {"name": recipe} | tasks[0].recipe.model_dump(exclude={"search"})}
         params |= {"resolved": {"epochs": tasks[0].epochs, "precision": tasks[0].precision}}
-        params |= {"machine": describe(), "data_sha256": data_digests()}
-        key = sha256_json([fingerprint(task) for task in tasks])
+        params |= {"machine": describe(), "data_sha256": data.digests}
+        key = sha256_json([fingerprint(task, data) for task in tasks])
         with tracking.run(settings, f"train {recipe}", key=key, params=params) as run_id:
             results = []
             for task, result in zip(
@@ -142,7 +158,7 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
                 results.append(result)
                 log_fold(settings, run_id, task, result, data)
             judged = judged_rows(settings, (recipe,), data.train_labels, data.folds)
-            metrics = collect(results, data.train_labels, judged, TRAINED / recipe)
+            metrics = collect(tasks, results, data, judged, TRAINED / recipe)
             tracking.log_metrics(
                 run_id,
                 {name: metrics[name] for name in ("cv_accuracy", "cv_accuracy_std", "seconds")},

@@ -21,7 +21,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from pipeline import tracking
-from pipeline.compute import Data, Task, fingerprint, load_data, run_tasks
+from pipeline.compute import run_tasks
 from pipeline.config import Settings, load_settings
 from pipeline.console import duration, run_command, say
 from pipeline.files import CACHE, remove_others, sha256_json, write_text
@@ -30,6 +30,7 @@ from pipeline.models import check_recipe
 from pipeline.recipe import TUNED, Recipe, load_recipe, recipe_path, value_at, with_values
 from pipeline.scores import paired_p_value
 from pipeline.stage import stage
+from pipeline.task import Data, Task, fingerprint, load_data
 from pipeline.tuned import tuning_rows
 
 # The chance, over all trials of a study together, of taking values that are no better.
@@ -98,7 +99,7 @@ def open_study(settings: Settings, name: str, data: Data) -> Study:
         for fold in range(settings.preprocess.folds)
     ]
     space = {key: search.model_dump() for key, search in recipe.search.items()}
-    key = sha256_json([space, *(fingerprint(task) for task in tasks)])[:24]
+    key = sha256_json([space, *(fingerprint(task, data) for task in tasks)])[:24]
     path = CACHE / "tune" / f"{name}-{key}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):

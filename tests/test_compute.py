@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,16 +8,12 @@ import numpy as np
 import pytest
 
 from pipeline import compute
-from pipeline.compute import Result, Task, fingerprint, load_data, run_tasks
+from pipeline.compute import Result, run_tasks
 from pipeline.console import UserError
 from pipeline.files import CACHE
 from pipeline.hardware import keras
-from pipeline.recipe import load_recipe
-
-
-@pytest.fixture(autouse=True)
-def _fresh_digests() -> None:
-    compute.data_digests.cache_clear()
+from pipeline.recipe import Canvas, load_recipe
+from pipeline.task import Task, code_digest, fingerprint, input_images, load_data
 
 
 def task(**changes: object) -> Task:
@@ -62,16 +59,15 @@ def test_changing_a_held_out_row_changes_no_weight(arrays: Path) -> None:
     labels[before.held_out] = 0
     np.save("data/arrays/train_images.npy", images)
     np.save("data/arrays/train_labels.npy", labels)
-    compute.data_digests.cache_clear()
     (after,), trained = run(task())
     assert trained == 2  # other data: not taken from the cache
     assert np.array_equal(before.test_probabilities, after.test_probabilities)
 
 
 def test_what_decides_a_result_decides_its_name(arrays: Path) -> None:
-    tiny = load_recipe("tiny")
+    tiny, data = load_recipe("tiny"), load_data()
     names = {
-        fingerprint(each)
+        fingerprint(each, data)
         for each in (
             task(),
             task(seed=1),
@@ -80,12 +76,13 @@ def test_what_decides_a_result_decides_its_name(arrays: Path) -> None:
             task(precision="mixed_bfloat16"),
             task(rows=tuple(range(100))),
             task(test=False),
+            task(repeat=1),
             task(recipe=tiny.model_copy(update={"batch_size": 16})),
         )
     }
-    assert len(names) == 8
+    assert len(names) == 9
     talk = tiny.model_copy(update={"description": "other words", "search": {}})
-    assert fingerprint(task(recipe=talk)) == fingerprint(task())
+    assert fingerprint(task(recipe=talk), data) == fingerprint(task(), data)
 
 
 def test_a_task_on_a_slice_sees_the_slice_alone(arrays: Path) -> None:
@@ -130,7 +127,6 @@ def test_a_task_learns_from_its_slice_alone(arrays: Path) -> None:
     images = np.load("data/arrays/train_images.npy")
     images[1::2] = 255 - images[1::2]
     np.save("data/arrays/train_images.npy", images)
-    compute.data_digests.cache_clear()
     (after,), trained = run(task(rows=rows))
     assert trained == 2
     assert np.array_equal(expected, after.test_probabilities)
@@ -147,3 +143,73 @@ def test_missing_and_damaged_arrays_are_named(arrays: Path) -> None:
     folds.unlink()
     with pytest.raises(UserError, match=r"folds.npy is missing; `dvc repro` makes it"):
         load_data()
+
+
+def test_comments_and_docstrings_do_not_rename_a_result() -> None:
+    code = code_digest("def f(x):\n    return x + 1\n")
+    assert code_digest('"""Why."""\ndef f(x):\n    """What."""\n    return x+1  # so\n') == code
+    assert code_digest("def f(x):\n    return x + 2\n") != code
+
+
+def test_with_no_fold_held_out_all_rows_are_learned_from(arrays: Path) -> None:
+    (result,), trained = run(task(fold=99))
+    assert trained == 2
+    assert result.probabilities.shape == (0, 10)
+    assert result.test_probabilities.shape == (50, 10)
+    assert "val_loss" not in result.history[0]
+
+
+def test_a_refit_goes_on_with_the_rows_held_out_but_judges_none_of_them(arrays: Path) -> None:
+    tiny = load_recipe("tiny")
+    refit = tiny.model_copy(update={"refit": True})
+    (plain,), _ = run(task(recipe=tiny))
+    (again,), trained = run(task(recipe=refit))
+    assert trained == 4
+    assert [row["epoch"] for row in again.history] == [1, 2, 3, 4]
+    assert np.array_equal(plain.probabilities, again.probabilities)
+    assert not np.array_equal(plain.test_probabilities, again.test_probabilities)
+
+
+def test_a_refit_that_was_killed_ends_as_if_undisturbed(arrays: Path) -> None:
+    refit = load_recipe("tiny").model_copy(update={"refit": True})
+    (whole,), _ = run(task(recipe=refit))
+    expected = whole.test_probabilities.copy()
+    shutil.rmtree(CACHE)
+    for epoch in (1, 2, 3):
+        seen: list[int] = []
+
+        def stop(_task: Task, row: dict[str, float], seen: list[int] = seen) -> None:
+            seen.append(int(row["epoch"]))
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            list(run_tasks([task(recipe=refit)], load_data(), stop))
+        assert len(seen) == 1, epoch
+    (resumed,), trained = run(task(recipe=refit))
+    assert trained == 1
+    assert np.array_equal(expected, resumed.test_probabilities)
+
+
+def test_each_image_has_its_own_place_on_the_canvas_whatever_rows_are_asked_for(
+    arrays: Path,
+) -> None:
+    recipe = load_recipe("tiny").model_copy(update={"canvas": Canvas(height=40, width=56)})
+    each, data = task(recipe=recipe), load_data()
+    placed = input_images(each, data, np.arange(200))
+    assert placed.shape == (200, 40, 56, 1)
+    assert np.array_equal(input_images(each, data, np.array([7, 150])), placed[[7, 150]])
+    places = []
+    for image, whole in zip(data.train_images, placed, strict=True):
+        found = [
+            (top, left)
+            for top in range(12)
+            for left in range(28)
+            if np.array_equal(whole[top : top + 28, left : left + 28], image)
+        ]
+        assert whole.sum() == image.sum()
+        places += found[:1]
+    assert len(places) == 200
+    assert {top for top, _ in places} == set(range(12))
+    assert len({left for _, left in places}) > 20
+    (result,), _ = run(each)
+    assert keras.models.load_model(result.model).input_shape == (None, 40, 56, 1)

@@ -57,7 +57,7 @@ def test_both_forms_of_a_network_say_the_same(project: Path) -> None:
     predicting.set_weights(training.get_weights())
     images = digits(20)[0].astype(np.float32)
     np.testing.assert_allclose(
-        tf.nn.softmax(training(images, training=False)), predicting(images), atol=1e-5
+        tf.nn.softmax(training(images / 255, training=False)), predicting(images), atol=1e-5
     )
 
 
@@ -138,6 +138,9 @@ def test_a_wrong_optimizer_or_schedule_is_named(project: Path) -> None:
         ({"loss": "SparseCategoricalCrossentropy"}, "it cannot be trained: "),
         ({"loss": {"Hinge": {"margin": 3}}}, "loss: Hinge: "),
         ({"layers": ["Layer", "Flatten"]}, "x.yaml: "),
+        ({"callbacks": ["EarlyStop"]}, "x.yaml: callbacks.0: pipeline.callbacks has no EarlyStop"),
+        ({"callbacks": [{"StopWhenReached": {"valu": 1}}]}, "x.yaml: callbacks.0: StopWhenReached"),
+        ({"canvas": {"height": 20, "width": 40}}, "x.yaml: canvas: (20, 40) is smaller than"),
         ({"layers": ["Conv2d"]}, "x.yaml: layers.0: keras.layers has no Conv2d"),
         ({"optimizer": {"AdamW": {"weight_decay": "much"}}}, "x.yaml: "),
         ({"optimizer": {"AdamW": {"learning_rate": {}}}}, "x.yaml: optimizer.learning_rate: one"),
@@ -164,13 +167,21 @@ def test_a_recipe_that_cannot_be_trained_is_found_before(
 
 @pytest.mark.parametrize(
     ("name", "parameters"),
-    [("conv_32_64_64", 159_254), ("mlp_512_256", 535_818), ("three_conv_pool", 72_842)],
+    [
+        ("conv_32_64_64", 159_254),
+        ("ghouzam", 887_530),
+        ("mlp_512_256", 535_818),
+        ("three_conv_pool", 72_842),
+        ("mlp_512_256_canvas56", 1_740_042),
+        ("three_conv_pool_canvas56", 164_708 - 90 * 65),  # published with 90 outputs too many
+    ],
 )
 def test_a_published_network_has_its_published_size(
     monkeypatch: pytest.MonkeyPatch, name: str, parameters: int
 ) -> None:
     monkeypatch.chdir(REPOSITORY)
-    assert build_model(load_recipe(name), SHAPE, 10).count_params() == parameters
+    recipe = load_recipe(name)
+    assert build_model(recipe, recipe.input_shape(SHAPE), 10).count_params() == parameters
 
 
 def test_every_committed_recipe_can_be_trained(monkeypatch: pytest.MonkeyPatch) -> None:

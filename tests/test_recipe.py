@@ -21,6 +21,12 @@ def change(project: Path, **changes: Any) -> None:
         ({"layers": []}, "tiny.yaml: layers: List should have at least 1 item"),
         ({"layers": [{"ReLU": {}, "Flatten": {}}]}, "layers.0: one class name"),
         ({"scaling": "none"}, "scaling: Input should be 'unit'"),
+        ({"callbacks": ["EarlyStopping"]}, "callbacks.0: val_loss is watched: set `validation`"),
+        (
+            {"validation": 0.1, "callbacks": ["ReduceLROnPlateau"]},
+            "callbacks.0: ReduceLROnPlateau needs a learning rate, not a schedule",
+        ),
+        ({"split": {"digits": "other"}}, "split.digits: Input should be 'competition' or 'mnist'"),
         ({"augmentation": {"rotate": 3}}, "augmentation.rotate: unknown key"),
         ({"augmentation": {"zoom_range": 1.5}}, "augmentation.zoom_range: Input should be less"),
         ({"search": {"batchsize": {"int": {"low": 1, "high": 2}}}}, "batchsize: the recipe has no"),

@@ -7,15 +7,14 @@ from conftest import TINY, write_yaml
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from pipeline import compute, tune
-from pipeline.compute import load_data
+from pipeline import tune
 from pipeline.config import Settings, load_settings
 from pipeline.recipe import load_recipe
+from pipeline.task import load_data
 
 
 @pytest.fixture
 def settings(arrays: Path, params: dict[str, Any]) -> Settings:
-    compute.data_digests.cache_clear()
     params["tune"] = {"trials": 2, "rows": 100, "epochs": 1}
     write_yaml(arrays / "params.yaml", params)
     return load_settings()
