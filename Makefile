@@ -1,12 +1,14 @@
 # Each target does its own set-up, in .venv, the first time; a second call installs nothing.
 PYTHON ?= python3
 PORT ?= 5000
+SEEDS ?= 1
+NETWORKS ?= 15
 BIN := .venv/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro score ui test lint format coverage benchmark lock clean-cache
+.PHONY: help setup repro score ui test lint format coverage benchmark benchmark-csv lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -48,8 +50,14 @@ format: setup  ## Format the code
 	@ruff check -q --fix .
 	@ruff format -q .
 
-benchmark: setup  ## Time preprocess's reading of the CSV against plain pandas
-	@python -m pipeline.benchmark
+benchmark: setup  ## Run recipes as published, score and time them; RECIPES="ghouzam deotte", SEEDS=3
+	@python -m pipeline.check
+	@dvc repro -q preprocess
+	@python -m pipeline.benchmark $(RECIPES) --seeds $(SEEDS) --networks $(NETWORKS)
+
+benchmark-csv: setup  ## Time preprocess's reading of the CSV against plain pandas
+	@dvc repro -q download
+	@python -m pipeline.benchmark_csv
 
 lock: setup  ## Pin requirements.in anew, with hashes
 	@for file in requirements requirements-uv; do \

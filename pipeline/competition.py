@@ -19,12 +19,26 @@ TRAIN_LABEL_COUNTS = (4132, 4684, 4177, 4351, 4072, 3795, 4137, 4401, 4063, 4188
 
 @dataclass(frozen=True)
 class Deal:
-    """The two sides of the competition: uint8 images (rows, 28, 28) and uint8 labels (rows,)."""
+    """The two sides of a competition: uint8 images (rows, 28, 28) and uint8 labels (rows,)."""
 
     train_images: np.ndarray
     train_labels: np.ndarray
     test_images: np.ndarray
     test_labels: np.ndarray
+
+
+def mnist() -> Deal:
+    """MNIST's own two sides, 60,000 digits and 10,000, in its own order.
+
+    Raises:
+        UserError: data/mnist.npz is missing or is not the file this project was made with.
+    """
+    if not MNIST.exists():
+        raise UserError(f"{MNIST} is missing; `git checkout -- {MNIST}` brings it back")
+    if sha256_file(MNIST) != MNIST_SHA256:
+        raise UserError(f"{MNIST} is damaged; `git checkout -- {MNIST}` brings it back")
+    with np.load(MNIST, allow_pickle=False) as file:
+        return Deal(*(file[name] for name in ("x_train", "y_train", "x_test", "y_test")))
 
 
 def deal(number: int) -> Deal:
@@ -36,13 +50,9 @@ def deal(number: int) -> Deal:
     Raises:
         UserError: data/mnist.npz is missing or is not the file this project was made with.
     """
-    if not MNIST.exists():
-        raise UserError(f"{MNIST} is missing; `git checkout -- {MNIST}` brings it back")
-    if sha256_file(MNIST) != MNIST_SHA256:
-        raise UserError(f"{MNIST} is damaged; `git checkout -- {MNIST}` brings it back")
-    with np.load(MNIST, allow_pickle=False) as mnist:
-        images = np.concatenate([mnist["x_train"], mnist["x_test"]])
-        labels = np.concatenate([mnist["y_train"], mnist["y_test"]])
+    original = mnist()
+    images = np.concatenate([original.train_images, original.test_images])
+    labels = np.concatenate([original.train_labels, original.test_labels])
     random = np.random.default_rng([2012, number])
     train = np.zeros(len(labels), dtype=bool)
     for label, count in enumerate(TRAIN_LABEL_COUNTS):

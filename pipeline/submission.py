@@ -77,7 +77,9 @@ def main() -> None:
         wanted = ("cv_accuracy", "cv_accuracy_low", "cv_accuracy_high")
         metrics = {name: blended[name] for name in wanted}
         if competition.source == "embedded":
-            metrics["leaderboard_accuracy"] = leaderboard_accuracy(SUBMISSION, competition)
+            metrics["leaderboard_accuracy"] = leaderboard_accuracy(
+                pd.read_csv(SUBMISSION)[competition.prediction_column].to_numpy(), competition
+            )
         write_json(METRICS, metrics)
         digest = sha256_file(SUBMISSION)
         tags = {"submission_sha256": digest}

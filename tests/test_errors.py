@@ -19,7 +19,7 @@ from conftest import REPOSITORY, write_yaml
         ("submission", "experiments/ensemble/metrics.json is missing; `dvc repro` makes it"),
         ("summary", "experiments/ensemble/metrics.json is missing; `dvc repro` makes it"),
         ("ui", "experiments/mlflow.db is missing: no runs yet; `make repro` makes some"),
-        ("benchmark", "data/raw/train.csv is missing; `dvc repro download` makes it"),
+        ("benchmark_csv", "data/raw/train.csv is missing; `dvc repro download` makes it"),
         ("check", "params.yaml: recipes: experiments/recipes/gone.yaml does not exist"),
     ],
 )

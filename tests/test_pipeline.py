@@ -149,7 +149,7 @@ def test_the_files_are_as_the_contracts_say(done: Path) -> None:
 
 def test_it_says_what_it_does_and_what_came_out(checkouts: tuple[Path, Path, str]) -> None:
     output = checkouts[2]
-    assert "tiny  fold 2/2  epoch 40/40" in output
+    assert "tiny  fold 2  network 2/2  epoch 40/40" in output
     assert "local leaderboard" in output
     assert "train@tiny" in output
     assert "make ui" in output
@@ -161,6 +161,15 @@ def test_it_says_what_it_does_and_what_came_out(checkouts: tuple[Path, Path, str
 def test_only_dealing_and_scoring_open_the_digits_with_the_answers(done: Path) -> None:
     opened = set((done / "opened.txt").read_text().splitlines())
     assert opened == {"pipeline.download", "pipeline.submission"}
+
+
+def test_the_benchmark_scores_and_times_a_recipe(done: Path) -> None:
+    output = run(done, sys.executable, "-m", "pipeline.benchmark", "tiny")
+    assert "tiny  network 1  epoch 2/2" in output
+    row = pd.read_csv("experiments/benchmark.csv").set_index("recipe").loc["tiny"]
+    assert 0.1 < row["leaderboard"] < 1
+    assert "| `tiny` |" in Path("README.md").read_text()
+    run(done, "git", "checkout", "README.md")
 
 
 def test_a_second_repro_does_nothing(done: Path) -> None:

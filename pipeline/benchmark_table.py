@@ -1,0 +1,82 @@
+"""experiments/benchmark.csv, and the same as a table in the README."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.files import replacing, write_text
+
+README = Path("README.md")
+START, END = "<!-- make benchmark -->", "<!-- end of make benchmark -->"
+COLUMNS = [
+    "recipe",
+    "seeds",
+    "networks",
+    "parameters",
+    *(f"published_{kind}" for kind in ("validation", "test", "leaderboard")),
+    *(f"{kind}{part}" for kind in ("validation", "test", "leaderboard") for part in ("", "_std")),
+    "epochs",
+    "epoch_seconds",
+    "seconds",
+    "images_per_second",
+    "stock_images_per_second",
+    "speedup",
+    "ceiling_images_per_second",
+    "of_ceiling",
+]
+
+
+def write_tables(path: Path, row: dict[str, Any]) -> None:
+    """Put a recipe's row in the place of its old one, in the CSV file and in the README."""
+    rows: dict[str, Any] = {row["recipe"]: row}
+    if path.exists():
+        for old in pd.read_csv(path).to_dict("records"):
+            rows.setdefault(str(old["recipe"]), old)
+    table = pd.DataFrame([rows[name] for name in sorted(rows)]).reindex(columns=COLUMNS)
+    with replacing(path) as temporary:
+        table.round(6).to_csv(temporary, index=False, lineterminator="\n")
+    text = README.read_text() if README.exists() else ""
+    if START in text and END in text:
+        before, rest = text.split(START, 1)
+        after = rest.split(END, 1)[1]
+        write_text(README, f"{before}{START}\n{markdown(table)}\n{END}{after}")
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The table as people read it."""
+    lines = [
+        "| recipe | published | ours, the same | leaderboard | parameters | an epoch | in all "
+        "| images/s | stock Keras fp32 | of the ceiling |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in table.to_dict("records"):
+        kinds = [
+            kind
+            for kind in ("validation", "test", "leaderboard")
+            if pd.notna(row[f"published_{kind}"])
+        ]
+        published = ", ".join(f"{row[f'published_{kind}']:.5g} {kind}" for kind in kinds)
+        ours = ", ".join(f"{_score(row, kind)} {kind}" for kind in kinds)
+        count = f"{row['networks']:.0f} network" + ("s" if row["networks"] > 1 else "")
+        seeds = "" if row["seeds"] == 1 else f", mean of {row['seeds']} seeds"
+        stock = row["images_per_second"] / row["stock_images_per_second"]
+        cells = [
+            f"`{row['recipe']}`",
+            published or "-",
+            f"{ours or '-'} ({count}{seeds})",
+            _score(row, "leaderboard"),
+            f"{row['parameters']:,.0f}",
+            f"{row['epoch_seconds']:.1f} s",
+            f"{row['seconds'] / 60:.1f} min",
+            f"{row['images_per_second']:,.0f}",
+            f"{row['stock_images_per_second']:,.0f} images/s; ours {stock:.1f} times as fast",
+            f"{row['of_ceiling']:.0%}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _score(row: Any, kind: str) -> str:
+    spread = row.get(f"{kind}_std")
+    return f"{row[kind]:.5f}" + (f" ± {spread:.5f}" if pd.notna(spread) else "")

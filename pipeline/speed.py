@@ -1,0 +1,145 @@
+"""How fast a recipe trains: against stock Keras, and against the machine's own ceiling."""
+
+import time
+import warnings
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from pipeline.batches import Digits
+from pipeline.fit import fit
+from pipeline.hardware import keras, tf
+from pipeline.models import build_model, build_optimizer, scaling_layer
+from pipeline.recipe import Augmentation, Recipe
+from pipeline.task import Data
+
+ROUNDS = 3
+
+
+def measure_speed(recipe: Recipe, data: Data, classes: int, precision: str) -> dict[str, float]:
+    """Time this pipeline, stock Keras and bare convolutions by turns, in this process.
+
+    Returns:
+        Images a second of whole epochs (`images_per_second`, `stock_images_per_second`), their
+        ratio (`speedup`), the most that the network's convolutions and dense layers alone would
+        allow (`ceiling_images_per_second`) and the share of it that is reached (`of_ceiling`):
+        medians of three rounds.
+    """
+    rows = min(len(data.train_labels), max(4000, 12 * recipe.batch_size))
+    images = data.train_images[:rows]
+    if recipe.canvas:
+        extra = (recipe.canvas.height - images.shape[1], recipe.canvas.width - images.shape[2])
+        images = np.pad(images, ((0, 0), (0, extra[0]), (0, extra[1]), (0, 0)))
+    digits = Digits(images, data.train_labels[:rows])
+    bare = recipe.model_copy(update={"validation": None, "callbacks": []})
+    stock = stock_epoch(bare, digits, classes)
+    stock()  # the first epoch is mostly TensorFlow's tracing
+    measured = []
+    for _ in range(ROUNDS):
+        ceiling = layers_seconds(bare, images.shape[1:], classes, precision)
+        ours = fit(
+            bare,
+            digits,
+            digits.take(slice(0)),
+            classes=classes,
+            key="speed",
+            epochs=3,
+            precision=precision,
+        )
+        seconds = min(row["seconds"] for row in ours.history[1:])
+        measured.append((rows / seconds, rows / stock(), 1 / ceiling))
+    rates = [median(rate) for rate in zip(*measured, strict=True)]
+    names = ("images_per_second", "stock_images_per_second", "ceiling_images_per_second")
+    ratios = {
+        "speedup": median(mine / its for mine, its, _ in measured),
+        "of_ceiling": median(mine / most for mine, _, most in measured),
+    }
+    return dict(zip(names, rates, strict=True)) | ratios
+
+
+def stock_epoch(recipe: Recipe, digits: Digits, classes: int) -> Any:
+    """A function that trains an epoch as the notebooks do, and returns its seconds.
+
+    Keras's own layers in float32 in a `Sequential`, fed by `ImageDataGenerator`, which changes
+    images one by one; from an array in memory where the recipe changes none.
+    """
+    model = build_model(recipe, digits.images.shape[1:], classes)
+    model = keras.Sequential([keras.Input(digits.images.shape[1:]), *model.layers[1:]])
+    loss = {name: {**given, "from_logits": False} for name, given in recipe.loss.items()}
+    ((name, given),) = loss.items()
+    steps = -(-len(digits.labels) // recipe.batch_size)
+    model.compile(
+        build_optimizer(recipe, steps, recipe.epochs),
+        getattr(keras.losses, name)(**given),
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    pixels = np.asarray(scaling_layer(recipe, digits.images)(digits.images.astype(np.float32)))
+    labels = keras.utils.to_categorical(digits.labels, classes)
+    changes = recipe.augmentation
+    if changes == Augmentation():
+        arguments = {"x": pixels, "y": labels, "batch_size": recipe.batch_size}
+    else:
+        generator = tf.keras.preprocessing.image.ImageDataGenerator(
+            rotation_range=changes.rotation_range,
+            shear_range=changes.shear_range,
+            zoom_range=changes.zoom_range,
+            width_shift_range=changes.width_shift_range,
+            height_shift_range=changes.height_shift_range,
+        )
+        arguments = {"x": generator.flow(pixels, labels, batch_size=recipe.batch_size)}
+
+    def epoch() -> float:
+        started = time.perf_counter()
+        with warnings.catch_warnings(action="ignore"):
+            model.fit(**arguments, verbose=0)
+        return time.perf_counter() - started
+
+    return epoch
+
+
+def layers_seconds(
+    recipe: Recipe, input_shape: tuple[int, int, int], classes: int, precision: str
+) -> float:
+    """Seconds an image of the convolutions and matrix products alone, forward and backward."""
+    dtype = keras.DTypePolicy(precision).compute_dtype
+    model = build_model(recipe, input_shape, classes)
+    kinds = keras.layers.Conv2D | keras.layers.Dense
+    layers = [layer for layer in model.layers if isinstance(layer, kinds)]
+    total = sum(
+        _layer_seconds(layer, recipe.batch_size, dtype, first=layer is layers[0])
+        for layer in layers
+    )
+    return total / recipe.batch_size
+
+
+def _layer_seconds(layer: Any, batch: int, dtype: str, first: bool) -> float:
+    """Seconds of a layer's forward pass and its gradients; the first needs none of its input."""
+
+    def random(*shape: int) -> tf.Tensor:
+        return tf.cast(tf.random.normal(shape), dtype)
+
+    inputs, gradient = random(batch, *layer.input.shape[1:]), random(batch, *layer.output.shape[1:])
+    kernel = tf.cast(layer.kernel, dtype)
+
+    def step(inputs: tf.Tensor, kernel: tf.Tensor, gradient: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch([inputs, kernel])
+            if isinstance(layer, keras.layers.Conv2D):
+                outputs = tf.nn.conv2d(inputs, kernel, layer.strides, layer.padding.upper())
+            else:
+                outputs = tf.matmul(inputs, kernel)
+        sources = [kernel] if first else [kernel, inputs]
+        # The outputs are asked for too, or TensorFlow would leave them out.
+        return [outputs, *tape.gradient(outputs, sources, output_gradients=gradient)]
+
+    compiled = tf.function(step)
+    compiled(inputs, kernel, gradient)
+    taken = []
+    for _ in range(5):
+        started = time.perf_counter()
+        for _ in range(10):
+            compiled(inputs, kernel, gradient)
+        taken.append((time.perf_counter() - started) / 10)
+    return median(taken)
