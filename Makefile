@@ -1,6 +1,8 @@
 # Each target does its own set-up, in .venv, the first time; a second call installs nothing.
 PYTHON ?= python3
 PORT ?= 5000
+# What `make best` trains and blends; a fold that some run has finished is not trained again.
+BEST ?= compact,strided,five_by_five
 SEEDS ?= 1
 NETWORKS ?= 15
 BIN := .venv/bin
@@ -8,7 +10,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro score ui test lint format coverage benchmark benchmark-csv lock clean-cache
+.PHONY: help setup repro best score ui test lint format coverage benchmark benchmark-csv lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -28,6 +30,10 @@ setup: .venv/ready  ## Make .venv with the pinned packages; the other targets do
 repro: setup  ## Run the pipeline: data, tuning, training, blend, submission file, score
 	@python -m pipeline.check
 	@dvc repro
+
+best: setup  ## The long run: more recipes, in a folder of its own; `dvc exp apply best` takes it
+	@python -m pipeline.check
+	@dvc exp run --temp --force --name best -S 'recipes=[$(BEST)]' -S tune.trials=0
 
 score: setup  ## Print the scores of the last run again
 	@python -m pipeline.summary
