@@ -11,6 +11,7 @@ from sklearn.model_selection import train_test_split
 
 from pipeline.batches import PREDICT_BATCH, Digits, training_batches, watched_batches
 from pipeline.checkpoint import Checkpoint, Epoch, read_checkpoint, write_checkpoint
+from pipeline.files import sha256_json
 from pipeline.hardware import has_gpu, keras, tf
 from pipeline.models import (
     build_callbacks,
@@ -31,7 +32,10 @@ STEPS_PER_EXECUTION = 16
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained network: in the form that predicts, in the one that trains, and its history."""
+    """A trained network: in the form that predicts, in the one that trains, and its history.
+
+    The one that trains is the next `fit`'s too.
+    """
 
     model: keras.Model
     training: keras.Model
@@ -91,17 +95,40 @@ def _random_states(model: keras.Model) -> list[Any]:
     ]
 
 
-def _compiled(recipe: Recipe, train: Digits, classes: int, epochs: int, precision: str) -> Any:
-    model = build_model(recipe, train.images.shape[1:], classes, train_dtype=precision)
-    steps = -(-len(train.images) // recipe.batch_size)
-    model.compile(
-        optimizer=build_optimizer(recipe, steps, epochs),
-        loss=build_loss(recipe),
-        metrics=["accuracy"],
-        steps_per_execution=STEPS_PER_EXECUTION,
-        jit_compile=has_gpu(),  # XLA makes a CPU 2 to 5 times slower at this
-    )
-    model.optimizer.build(model.trainable_variables)
+_compiled: dict[str, tuple[Any, list[np.ndarray]]] = {}
+
+
+def _network(
+    recipe: Recipe, train: Digits, classes: int, epochs: int, precision: str, key: str
+) -> Any:
+    """A compiled network with new weights, drawn by `key`, and its optimiser at its start.
+
+    The folds of a recipe differ in nothing that TensorFlow compiles, and compiling takes seconds:
+    the last network is used again where it is of the same kind.
+    """
+    shape, steps = train.images.shape[1:], -(-len(train.images) // recipe.batch_size)
+    kind = sha256_json([recipe.model_dump(), shape, classes, steps, epochs, precision])
+    if kind not in _compiled:
+        _compiled.clear()
+        keras.utils.clear_session()
+        model = build_model(recipe, shape, classes, train_dtype=precision)
+        model.compile(
+            optimizer=build_optimizer(recipe, steps, epochs),
+            loss=build_loss(recipe),
+            metrics=["accuracy"],
+            steps_per_execution=STEPS_PER_EXECUTION,
+            jit_compile=has_gpu(),  # XLA makes a CPU 2 to 5 times slower at this
+        )
+        model.optimizer.build(model.trainable_variables)
+        _compiled[kind] = (
+            model,
+            [keras.ops.convert_to_numpy(variable).copy() for variable in model.optimizer.variables],
+        )
+    model, start = _compiled[kind]
+    keras.utils.set_random_seed(random_key(key, "weights"))
+    model.set_weights(build_model(recipe, shape, classes, train_dtype=precision).get_weights())
+    for variable, value in zip(model.optimizer.variables, start, strict=True):
+        variable.assign(value)
     return model
 
 
@@ -155,9 +182,7 @@ def fit(
     if start:
         model, scaling = start.training, start.model.layers[0]
     else:
-        keras.utils.clear_session()
-        keras.utils.set_random_seed(random_key(key, "weights"))
-        model = _compiled(recipe, learned, classes, epochs, precision)
+        model = _network(recipe, learned, classes, epochs, precision, key)
         scaling = scaling_layer(recipe, learned.images)
     saved = read_checkpoint(checkpoint) if checkpoint and checkpoint.exists() else None
     first = 0

@@ -241,3 +241,16 @@ def test_standardized_pixels_have_the_training_rows_mean_and_spread(project: Pat
     fitted.model.save("model.keras")
     opened = keras.models.load_model("model.keras")
     np.testing.assert_allclose(predict(opened, images), predict(fitted.model, images), atol=1e-6)
+
+
+def test_a_network_used_again_is_as_a_new_one(project: Path) -> None:
+    recipe = changed(
+        validation=0.2,
+        optimizer={"SGD": {"learning_rate": 0.1, "momentum": 0.9}},
+        callbacks=[{"ReduceLROnPlateau": {"mode": "max", "patience": 1, "factor": 0.5}}],
+    )
+    new = train("a", recipe=recipe, epochs=3)
+    train("b", recipe=recipe, epochs=3)  # leaves momentum, a lower rate and other weights behind
+    assert same(new, train("a", recipe=recipe, epochs=3))
+    train("a")  # another kind
+    assert same(new, train("a", recipe=recipe, epochs=3))
