@@ -1,8 +1,8 @@
 # Each target does its own set-up, in .venv, the first time; a second call installs nothing.
 PYTHON ?= python3
 PORT ?= 5000
-# What `make best` trains and blends; a fold that some run has finished is not trained again.
-BEST ?= compact,strided,five_by_five
+# What `make best` changes in params.yaml. A fold that any run has finished is not trained again.
+BEST ?= preprocess.folds=10 tune.trials=0 train.epochs=30 train.repeats=2
 SEEDS ?= 1
 NETWORKS ?= 15
 BIN := .venv/bin
@@ -31,9 +31,9 @@ repro: setup  ## Run the pipeline: data, tuning, training, blend, submission fil
 	@python -m pipeline.check
 	@dvc repro
 
-best: setup  ## The long run: more recipes, in a folder of its own; `dvc exp apply best` takes it
+best: setup  ## The long run, resumable, in a folder of its own; then: dvc exp apply best
 	@python -m pipeline.check
-	@dvc exp run --temp --force --name best -S 'recipes=[$(BEST)]' -S tune.trials=0
+	@dvc exp run --temp --force --name best $(addprefix -S ,$(BEST))
 
 score: setup  ## Print the scores of the last run again
 	@python -m pipeline.summary

@@ -26,6 +26,8 @@ class Competition(Frozen):
     source: Literal["embedded", "kaggle"]
     slug: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     deal: int = Field(ge=0)
+    train_rows: int | None = Field(ge=1)
+    test_rows: int | None = Field(ge=1)
     image_shape: tuple[int, int, int] = Field(strict=False)
     classes: int = Field(ge=2, le=256)
     label_column: str
@@ -82,6 +84,13 @@ class Tracking(Frozen):
     uri: str | None
 
 
+class Kaggle(Frozen):
+    """How patient to be with Kaggle's service."""
+
+    timeout: float = Field(gt=0, strict=False)
+    attempts: int = Field(ge=1)
+
+
 class Compute(Frozen):
     """Where training runs."""
 
@@ -100,6 +109,7 @@ class Settings(Frozen):
     ensemble: Ensemble
     tracking: Tracking
     compute: Compute
+    kaggle: Kaggle
 
     @field_validator("recipes")
     @classmethod

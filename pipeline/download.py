@@ -6,6 +6,7 @@ from pipeline.competition import deal
 from pipeline.config import Competition, load_settings
 from pipeline.console import UserError, run_command, say
 from pipeline.files import RAW
+from pipeline.kaggle_files import fetch
 from pipeline.stage import stage
 from pipeline.tables import write_csv
 
@@ -34,11 +35,12 @@ def embedded(competition: Competition) -> None:
 
 def main() -> None:
     """Put the competition's train.csv, test.csv and sample_submission.csv into data/raw/."""
-    competition = load_settings().competition
-    if competition.source == "kaggle":
-        raise UserError("params.yaml: competition.source: kaggle does not work yet; use embedded")
+    settings = load_settings()
     with stage("download"):
-        embedded(competition)
+        if settings.competition.source == "kaggle":
+            fetch(settings)
+        else:
+            embedded(settings.competition)
 
 
 if __name__ == "__main__":

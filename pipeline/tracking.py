@@ -5,7 +5,6 @@ import hashlib
 import logging
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,9 +26,8 @@ from mlflow.tracking import MlflowClient
 from pipeline.config import Settings
 from pipeline.console import warn
 from pipeline.files import DATABASE, ROOT, replacing
+from pipeline.revision import git_state
 
-# What decides a result, for "was it changed since the revision"; outputs do not count.
-CODE_PATHS = ("pipeline", "experiments/recipes", "params.yaml", "dvc.yaml", "requirements.txt")
 DVC_VARIABLES = ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
 for _name in ("alembic", "mlflow"):
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -56,21 +54,6 @@ def _never_stops(function: Callable[_P, _T]) -> Callable[_P, _T | None]:
             return None
 
     return guarded
-
-
-def git_state() -> dict[str, str]:
-    """The revision checked out, and whether the code or the settings differ from it."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        revision = git("rev-parse", "HEAD")
-        dirty = bool(git("status", "--porcelain", "--", *CODE_PATHS))
-    except (OSError, subprocess.CalledProcessError):
-        return {"git_revision": "none", "git_dirty": "true"}
-    return {"git_revision": revision, "git_dirty": str(dirty).lower()}
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -221,6 +204,21 @@ def log_history(run_id: str | None, history: list[dict[str, float]]) -> None:
             if key != "epoch"
         ]
         MlflowClient().log_batch(run_id, metrics=metrics)
+
+
+@_never_stops
+def log_tags(run_id: str | None, tags: dict[str, str]) -> None:
+    """Set tags of a run."""
+    for key, value in tags.items() if run_id else ():
+        MlflowClient().set_tag(run_id, key, value)
+
+
+@_never_stops
+def find_run(settings: Settings, tag: str, value: str) -> str | None:
+    """The id of the newest run with this tag; None if there is none."""
+    experiment = _experiment(settings)
+    found = MlflowClient().search_runs([experiment], f"tags.`{tag}` = '{value}'", max_results=1)
+    return found[0].info.run_id if found else None
 
 
 @_never_stops

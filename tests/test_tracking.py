@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from pipeline import tracking
 from pipeline.config import Settings, load_settings
 from pipeline.hardware import keras
+from pipeline.revision import git_state
 
 
 @pytest.fixture
@@ -138,9 +139,9 @@ def test_the_revision_is_the_checkouts_and_only_code_makes_it_dirty(project: Pat
     git("add", ".")
     git("commit", "-q", "-m", "first")
     revision = git("rev-parse", "HEAD")
-    assert tracking.git_state() == {"git_revision": revision, "git_dirty": "false"}
+    assert git_state() == {"git_revision": revision, "git_dirty": "false"}
     Path("submissions").mkdir()
     Path("submissions/metrics.json").write_text("{}")
-    assert tracking.git_state()["git_dirty"] == "false"
+    assert git_state()["git_dirty"] == "false"
     write_yaml(project / "params.yaml", {"seed": 2})
-    assert tracking.git_state()["git_dirty"] == "true"
+    assert git_state()["git_dirty"] == "true"

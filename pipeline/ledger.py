@@ -1,0 +1,124 @@
+"""submissions/ledger.csv: a row an upload, with the code it came from and what it scored."""
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from filelock import FileLock
+from rich.table import Table
+
+from pipeline.console import UserError
+from pipeline.files import replacing
+
+LEDGER = Path("submissions/ledger.csv")
+# A row's status: what Kaggle says, or how far we got.
+SENDING, UNCLEAR, PENDING, COMPLETE, ERROR = "sending", "unclear", "pending", "complete", "error"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One submission. Text, as in the file; what is not known is empty."""
+
+    time: str  # when it was sent, UTC, ISO 8601
+    sha256: str = ""  # of the file
+    revision: str = ""  # of git
+    dirty: str = ""  # true or false: whether files differed from the revision
+    params_sha256: str = ""
+    run_id: str = ""  # MLflow's, of the submission stage
+    cv_accuracy: str = ""
+    cv_accuracy_low: str = ""
+    cv_accuracy_high: str = ""
+    destination: str = ""  # kaggle or local
+    reference: str = ""  # the destination's own
+    status: str = ""
+    public_score: str = ""
+    private_score: str = ""
+    message: str = ""  # as it was sent, with our id in square brackets
+
+
+COLUMNS = [field.name for field in fields(Row)]
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Let one process at a time change the ledger."""
+    LEDGER.parent.mkdir(exist_ok=True)
+    with FileLock(LEDGER.with_suffix(".lock"), timeout=60):
+        yield
+
+
+def read_ledger() -> list[Row]:
+    """The rows, oldest first; none if there is no ledger yet.
+
+    Raises:
+        UserError: the file is not a ledger; it names the row.
+    """
+    if not LEDGER.exists():
+        return []
+    try:
+        with LEDGER.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            lines = list(reader)
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{LEDGER} cannot be read: {error}; `git log {LEDGER}` has it") from None
+    if header != COLUMNS:
+        raise UserError(f"{LEDGER}: header: {','.join(COLUMNS)} is wanted")
+    for number, line in enumerate(lines, start=1):
+        if len(line) != len(COLUMNS):
+            raise UserError(f"{LEDGER}: row {number}: {len(line)} cells, {len(COLUMNS)} are wanted")
+    return [Row(*line) for line in lines]
+
+
+def write_ledger(rows: list[Row]) -> None:
+    """Write all rows, whole or not at all."""
+    with replacing(LEDGER) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def put(row: Row) -> None:
+    """Write a row in the place of the one with its time and message, or at the end."""
+    with locked():
+        rows = read_ledger()
+        same = [
+            at for at, old in enumerate(rows) if (old.time, old.message) == (row.time, row.message)
+        ]
+        if same:
+            rows[same[0]] = row
+        else:
+            rows.append(row)
+        write_ledger(rows)
+
+
+def number(text: str) -> float | None:
+    """A score in the ledger as a number; None where there is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def as_table(rows: list[Row]) -> Table:
+    """The ledger for people, best public score first."""
+    table = Table(
+        "sent", "to", "CV (95% interval)", "public", "public - CV", "status", "revision", "message"
+    )
+    for row in sorted(rows, key=lambda row: number(row.public_score) or -1.0, reverse=True):
+        cv, public = number(row.cv_accuracy), number(row.public_score)
+        low, high = number(row.cv_accuracy_low), number(row.cv_accuracy_high)
+        interval = f" ({low:.5f} to {high:.5f})" if low is not None and high is not None else ""
+        table.add_row(
+            row.time[:16].replace("T", " "),
+            row.destination,
+            "" if cv is None else f"{cv:.5f}{interval}",
+            "" if public is None else f"{public:.5f}",
+            "" if cv is None or public is None else f"{public - cv:+.5f}",
+            row.status,
+            row.revision[:8] + ("*" if row.dirty == "true" else ""),
+            row.message,
+        )
+    return table
