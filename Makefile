@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PORT ?= 5000
 # What `make best` changes in params.yaml. A fold that any run has finished is not trained again.
-BEST ?= preprocess.folds=10 tune.trials=0 train.epochs=30 train.repeats=2
+BEST ?= tune.trials=0 train.repeats=3
 SEEDS ?= 1
 NETWORKS ?= 15
 BIN := .venv/bin
@@ -10,7 +10,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro best score ui test lint format coverage benchmark benchmark-csv lock clean-cache
+.PHONY: help setup repro best submit doctor score ui test test-faults lint format coverage benchmark benchmark-csv lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -35,6 +35,12 @@ best: setup  ## The long run, resumable, in a folder of its own; then: dvc exp a
 	@python -m pipeline.check
 	@dvc exp run --temp --force --name best $(addprefix -S ,$(BEST))
 
+submit: setup  ## Send submissions/submission.csv, once: make submit MESSAGE="wider network"
+	@python -m pipeline.upload --message "$(MESSAGE)"
+
+doctor: setup  ## Say what is ready and what is not: packages, processor, MLflow, Kaggle
+	@python -m pipeline.doctor
+
 score: setup  ## Print the scores of the last run again
 	@python -m pipeline.summary
 
@@ -46,6 +52,9 @@ test: setup lint  ## Lint, check types, run the tests with coverage
 	@COVERAGE_FILE=$(abspath .coverage) coverage run -m pytest -q
 	@coverage combine -q
 	@coverage report
+
+test-faults: setup  ## Inject every fault of Kaggle's service; writes docs/kaggle.md
+	@python -m pytest -q -m "" tests/test_kaggle.py
 
 lint: setup
 	@ruff check -q .

@@ -85,7 +85,7 @@ def answer(call: str, arguments: list[str]) -> dict[str, Any]:
         return {"fault": "config", "said": f"{error.filename}: {error.strerror}"}
     except ValueError as error:
         return {"fault": "config", "said": str(error)}
-    from requests import HTTPError, RequestException
+    from requests import HTTPError, JSONDecodeError, RequestException
 
     try:
         return {"value": CALLS[call](api, *arguments)}
@@ -94,6 +94,8 @@ def answer(call: str, arguments: list[str]) -> dict[str, Any]:
         code = response.status_code if response is not None else 0
         after = response.headers.get("Retry-After", "") if response is not None else ""
         return {"fault": "http", "code": code, "after": after, "said": str(error)}
+    except JSONDecodeError:
+        return {"fault": "answer", "said": "not JSON"}
     except (RequestException, OSError) as error:
         return {"fault": "network", "said": type(error).__name__}
     except SystemExit:

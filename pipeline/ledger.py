@@ -104,21 +104,20 @@ def number(text: str) -> float | None:
 
 def as_table(rows: list[Row]) -> Table:
     """The ledger for people, best public score first."""
-    table = Table(
-        "sent", "to", "CV (95% interval)", "public", "public - CV", "status", "revision", "message"
-    )
+    table = Table(box=None)
+    for name in ("sent", "to", "CV", "public", "difference", "status", "revision"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("message")
     for row in sorted(rows, key=lambda row: number(row.public_score) or -1.0, reverse=True):
         cv, public = number(row.cv_accuracy), number(row.public_score)
-        low, high = number(row.cv_accuracy_low), number(row.cv_accuracy_high)
-        interval = f" ({low:.5f} to {high:.5f})" if low is not None and high is not None else ""
         table.add_row(
             row.time[:16].replace("T", " "),
             row.destination,
-            "" if cv is None else f"{cv:.5f}{interval}",
+            "" if cv is None else f"{cv:.5f}",
             "" if public is None else f"{public:.5f}",
             "" if cv is None or public is None else f"{public - cv:+.5f}",
             row.status,
-            row.revision[:8] + ("*" if row.dirty == "true" else ""),
+            row.revision[:7] + ("*" if row.dirty == "true" else ""),
             row.message,
         )
     return table

@@ -76,3 +76,23 @@ def images(pictures: np.ndarray, captions: Sequence[str], path: Path, title: str
         axis.imshow(picture.squeeze(), cmap="gray_r", vmin=0, vmax=255)
         axis.set_title(caption, size=8)
     _save(figure, path)
+
+
+def sent(table: pd.DataFrame, path: Path) -> None:
+    """CV with its interval and the public score of each submission, in the order they were sent.
+
+    Args:
+        table: columns time, cv_accuracy, cv_accuracy_low, cv_accuracy_high, public_score; a row a
+            submission, NaN where a score is not known.
+        path: where the picture goes.
+    """
+    figure, axis = plt.subplots(figsize=(8, 4))
+    places = np.arange(len(table))
+    axis.vlines(places, table["cv_accuracy_low"], table["cv_accuracy_high"], color="C0", alpha=0.4)
+    axis.plot(places, table["cv_accuracy"], "o", color="C0", label="CV, 95% interval")
+    axis.plot(places, table["public_score"], "D", color="C1", label="public score")
+    axis.set_xticks(places, [time[5:16].replace("T", "\n") for time in table["time"]])
+    axis.set(ylabel="accuracy", title="What was sent: cross-validation against the leaderboard")
+    axis.grid(alpha=0.3)
+    axis.legend()
+    _save(figure, path)

@@ -70,6 +70,11 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def stopped() -> bool:
+    """Whether a fault has ended tracking for this process."""
+    return _stopped
+
+
 @contextmanager
 def run(
     settings: Settings,

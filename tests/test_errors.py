@@ -12,7 +12,6 @@ from conftest import REPOSITORY, write_yaml
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("download", "params.yaml: competition.source: kaggle does not work yet"),
         ("preprocess", "data/raw/test.csv cannot be read: No such file"),
         ("models nosuch", "params.yaml: recipes: experiments/recipes/nosuch.yaml does not exist"),
         ("ensemble", "data/arrays/train_labels.npy is missing; `dvc repro` makes it"),

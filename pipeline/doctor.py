@@ -1,0 +1,158 @@
+"""What is ready and what is not, in one table: nothing is changed, nothing secret is shown."""
+
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+from packaging.requirements import Requirement
+from rich.table import Table
+
+from pipeline.config import Settings, load_settings
+from pipeline.console import UserError, console, run_command
+from pipeline.files import CACHE, DATABASE
+from pipeline.kaggle_service import call
+
+DISK_WANTED = 2e9  # bytes: arrays, a few runs' models, the cache
+GOOD, BAD, ASIDE = "[green]ready[/]", "[red]not ready[/]", "[yellow]note[/]"
+Finding = tuple[str, str, str]  # what, how it stands, in words
+
+
+def _settings() -> Iterator[Finding]:
+    load_settings()
+    yield "params.yaml", GOOD, "every key known, every value possible"
+
+
+def _python() -> Iterator[Finding]:
+    pinned = 0
+    other = []
+    for line in Path("requirements.txt").read_text().splitlines():
+        if "==" not in line or line.startswith((" ", "#", "-")):
+            continue
+        wanted = Requirement(line.rstrip(" \\"))
+        if wanted.marker and not wanted.marker.evaluate():
+            continue
+        try:
+            found = version(wanted.name)
+        except PackageNotFoundError:
+            found = "none"
+        pinned += 1
+        if not wanted.specifier.contains(found, prereleases=True):
+            other.append(f"{wanted.name} {found} for {wanted.specifier}")
+    said = f"Python {platform.python_version()}, {pinned} packages as pinned"
+    yield "packages", GOOD if not other else BAD, ", ".join(other[:3]) or said
+
+
+def _machine() -> Iterator[Finding]:
+    free = shutil.disk_usage(".").free
+    yield "disk", GOOD if free > DISK_WANTED else BAD, f"{free / 1e9:.0f} GB free"
+    memory = psutil.virtual_memory()
+    enough = memory.available > 4 * 2**30
+    yield "memory", GOOD if enough else ASIDE, f"{memory.available / 2**30:.0f} GiB available"
+    code = (
+        "from pipeline.hardware import describe, resolve_precision as r; d = describe();"
+        "print(d['processor'], '|', d['cores'], '|', ', '.join(d['gpus']), '|', r('auto'))"
+    )  # TensorFlow stays out of this process
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    if found.returncode:
+        yield "TensorFlow", BAD, (found.stderr.splitlines() or ["does not start"])[-1]
+        return
+    name, cores, gpus, precision = (part.strip() for part in found.stdout.split("|"))
+    yield "processor", GOOD, f"{name}, {cores} cores; train.precision auto is {precision}"
+    yield "GPU", GOOD if gpus else ASIDE, gpus or "none: training runs on the processor"
+
+
+def _tracking(settings: Settings) -> Iterator[Finding]:
+    where = settings.tracking.uri or str(DATABASE)
+    if settings.tracking.uri is None and not DATABASE.exists():
+        yield "MLflow", GOOD, f"{where}: no runs yet, the first one makes it"
+        return
+    code = (
+        "from pipeline import tracking; from pipeline.config import load_settings;"
+        "tracking.find_run(load_settings(), 'key', ''); print(tracking.stopped())"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    answers = found.stdout.strip() == "False"
+    yield "MLflow", GOOD if answers else BAD, where if answers else f"{where} does not answer"
+
+
+def _processes() -> Iterator[Finding]:
+    held = []
+    for path in sorted((CACHE / "locks").glob("*.lock")):
+        try:
+            FileLock(path, timeout=0).acquire().lock.release()
+        except Timeout:
+            held.append(path.stem)
+    yield "locks", ASIDE if held else GOOD, ", ".join(held) + " running" if held else "none held"
+    here = str(Path.cwd().resolve())
+    orphans = [
+        f"{process.info['pid']} ({process.info['cmdline'][2]})"
+        for process in psutil.process_iter(["pid", "ppid", "cmdline", "cwd"])
+        if process.info["ppid"] == 1
+        and process.info["cwd"] == here
+        and (process.info["cmdline"] or [""])[1:2] == ["-m"]
+        and process.info["cmdline"][2].startswith("pipeline.")
+    ]
+    said = f"a stage whose dvc is gone goes on: process {', '.join(orphans)}; let it, or kill it"
+    yield "orphans", ASIDE if orphans else GOOD, said if orphans else "none"
+
+
+def _kaggle(settings: Settings) -> Iterator[Finding]:
+    needed = settings.competition.source == "kaggle"
+    bad = BAD if needed else ASIDE
+    slug = settings.competition.slug
+    impatient = settings.model_copy(
+        update={"kaggle": settings.kaggle.model_copy(update={"attempts": 1})}
+    )
+    try:
+        who = call(impatient, "whoami")
+    except UserError as error:
+        yield "Kaggle", bad, str(error)
+        return
+    yield "Kaggle", GOOD, f"{who['kind'].lower().replace('_', ' ')} of {who['username']}"
+    try:
+        files = call(impatient, "files", slug)
+        yield "rules", GOOD, f"accepted: {slug} shows its {len(files)} files"
+        limits = call(impatient, "limits", slug)
+    except UserError as error:
+        yield "competition", bad, str(error)
+        return
+    said = f"{limits['left']} left today, {limits['today']} made"
+    yield "submissions", GOOD if limits["left"] else ASIDE, said
+
+
+def findings() -> Iterator[Finding]:
+    """Each thing looked at; a look that fails is a finding too."""
+    yield from _settings()
+    settings = load_settings()
+    looks: list[Callable[[], Iterator[Finding]]] = [
+        _python,
+        _machine,
+        _processes,
+        lambda: _tracking(settings),
+        lambda: _kaggle(settings),
+    ]
+    for look in looks:
+        yield from look()
+
+
+def main() -> None:
+    """Say what is ready and what is not; exit 1 if something needed is not."""
+    table = Table("", "", "", show_header=False, box=None)
+    bad: list[Any] = []
+    for what, state, said in findings():
+        table.add_row(what, state, said)
+        bad += [what] if state == BAD else []
+    console.print(table)
+    if bad:
+        raise UserError(f"not ready: {', '.join(bad)}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,151 @@
+"""Submissions on Kaggle: sent once, looked for where it is unclear whether they were, scored."""
+
+import re
+import time
+from dataclasses import replace
+from typing import Any
+
+from pipeline.config import Settings
+from pipeline.console import UserError, say
+from pipeline.files import SUBMISSION
+from pipeline.kaggle_service import ServiceError, call
+from pipeline.ledger import COMPLETE, ERROR, PENDING, SENDING, UNCLEAR, Row
+
+# In an answer that has a reference all the same.
+REFUSAL = re.compile(
+    r"could not|not accepted|rejected|failed|exceeded|limit reached", re.IGNORECASE
+)
+LOOKS = 3  # for a submission whose answer was lost; Kaggle may list it a little late
+POLL = 5.0  # seconds between two looks at a score
+
+
+def our_id(message: str) -> str | None:
+    """The id that `pipeline/upload.py` puts at the end of a description; None if it has none."""
+    found = re.search(r"\[([0-9a-f]{12})\]$", message)
+    return found[1] if found else None
+
+
+def listed(settings: Settings) -> list[dict[str, Any]]:
+    """Our submissions as Kaggle lists them, newest first."""
+    return list(call(settings, "submissions", settings.competition.slug))
+
+
+def updated(row: Row, found: dict[str, Any]) -> Row:
+    """The row with what Kaggle says of it."""
+    status = {"COMPLETE": COMPLETE, "ERROR": ERROR}.get(found["status"], PENDING)
+    return replace(
+        row,
+        reference=str(found["ref"]),
+        status=status,
+        public_score=found["public_score"],
+        private_score=found["private_score"],
+    )
+
+
+def look_for(row: Row, found: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The submission that is the row's, by its reference or else by our id in its description."""
+    mine = our_id(row.message)
+    for each in found:
+        if row.reference and row.reference == str(each["ref"]):
+            return each
+        if mine and mine == our_id(each["description"]):
+            return each
+    return None
+
+
+def send(settings: Settings, row: Row) -> Row:
+    """Make the submission, once; return the row with its reference.
+
+    After an answer that leaves it unclear whether the submission counted, it is looked for by our
+    id, and sent again only if it is certainly not there.
+
+    Raises:
+        ServiceError: it was not made; `unclear` if that could not be found out either.
+    """
+    for attempt in range(1, settings.kaggle.attempts + 1):
+        try:
+            slug = settings.competition.slug
+            answer = call(settings, "submit", slug, str(SUBMISSION), row.message, repeat=False)
+            said = answer["message"]
+            if answer["ref"] and not REFUSAL.search(said):
+                return replace(row, reference=str(answer["ref"]), status=PENDING)
+            fault = ServiceError(f"Kaggle did not take the file: {said}", after=0)
+        except ServiceError as error:
+            if not error.unclear and error.after is None:
+                raise
+            fault = error
+        say(f"{fault}; looking whether it counted ...")
+        found = _look(settings, row)
+        if found:
+            say("it did")
+            return updated(row, found)
+        if attempt < settings.kaggle.attempts:
+            wait = max(fault.after or 0.0, 2.0 ** (attempt - 1))
+            say(f"it did not; sending it again in {wait:.0f} s")
+            time.sleep(wait)
+    raise ServiceError(str(fault))
+
+
+def _look(settings: Settings, row: Row) -> dict[str, Any] | None:
+    for look in range(LOOKS):
+        if look:
+            time.sleep(1.0)
+        try:
+            found = look_for(row, listed(settings))
+        except ServiceError as error:
+            raise ServiceError(
+                f"whether the submission counted is unclear: {error}; "
+                f"`python -m pipeline.upload --sync` finds out later",
+                unclear=True,
+            ) from None
+        if found:
+            return found
+    return None
+
+
+def wait_for_score(settings: Settings, row: Row, seconds: float) -> tuple[Row, str]:
+    """Look until there is a score or the time is over; the row, and Kaggle's error text."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look_for(row, listed(settings))
+        if found:
+            row = updated(row, found)
+        if row.status != PENDING or time.monotonic() >= deadline:
+            return row, found["error"] if found else ""
+        time.sleep(min(POLL, max(0.1, deadline - time.monotonic())))
+
+
+def synced(settings: Settings, rows: list[Row]) -> list[Row]:
+    """The rows with what Kaggle now says of them, and a row for each submission made elsewhere."""
+    found = listed(settings)
+    known: set[str] = set()
+    fresh = []
+    for row in rows:
+        if row.destination == "kaggle":
+            match = look_for(row, found)
+            if match:
+                known.add(str(match["ref"]))
+                row = updated(row, match)
+            elif row.status in (SENDING, UNCLEAR):
+                row = replace(row, status=ERROR)  # it never got there
+        fresh.append(row)
+    for each in reversed(found):
+        if str(each["ref"]) not in known:
+            row = Row(time=each["date"], destination="kaggle", message=each["description"])
+            fresh.append(updated(row, each))
+    return fresh
+
+
+def left_today(settings: Settings) -> int:
+    """How many submissions Kaggle will still take today.
+
+    Raises:
+        UserError: none.
+    """
+    left = int(call(settings, "limits", settings.competition.slug)["left"])
+    if left < 1:
+        raise UserError(
+            f"Kaggle takes no more submissions to {settings.competition.slug} today; "
+            f"the day ends at midnight UTC"
+        )
+    return left

@@ -1,0 +1,221 @@
+"""Send submissions/submission.csv, once, and note in the ledger what it came from and scored."""
+
+import secrets
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+from rich.table import Table
+
+from pipeline import plots, tracking
+from pipeline.config import Settings, load_settings
+from pipeline.console import UserError, console, run_command, say, warn
+from pipeline.files import METRICS, RAW, SUBMISSION, read_json, sha256_file, sha256_json
+from pipeline.kaggle_service import ServiceError
+from pipeline.kaggle_submit import left_today, send, synced, wait_for_score
+from pipeline.leaderboard import leaderboard_accuracy
+from pipeline.ledger import (
+    COMPLETE,
+    ERROR,
+    LEDGER,
+    SENDING,
+    UNCLEAR,
+    Row,
+    as_table,
+    locked,
+    number,
+    put,
+    read_ledger,
+    write_ledger,
+)
+from pipeline.revision import git_state, made_by_head
+from pipeline.submission import check_submission
+
+PICTURE = Path("experiments/ledger.png")
+
+
+class Refusal(StrEnum):
+    """Why a file is not sent unless one insists."""
+
+    SENT = "sent"
+    UNCOMMITTED = "uncommitted"
+    LOWER_CV = "lower-cv"
+
+
+def describe_file(settings: Settings, message: str) -> Row:
+    """A row for the file at hand: where it came from, and its CV score."""
+    check_submission(SUBMISSION, RAW / "sample_submission.csv", settings.competition)
+    digest, state, scores = sha256_file(SUBMISSION), git_state(), read_json(METRICS)
+    state["git_dirty"] = str(state["git_dirty"] == "true" or not made_by_head(SUBMISSION)).lower()
+    return Row(
+        time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        sha256=digest,
+        revision=state["git_revision"],
+        dirty=state["git_dirty"],
+        params_sha256=sha256_json(settings.model_dump(mode="json")),
+        run_id=tracking.find_run(settings, "submission_sha256", digest) or "",
+        cv_accuracy=str(scores["cv_accuracy"]),
+        cv_accuracy_low=str(scores["cv_accuracy_low"]),
+        cv_accuracy_high=str(scores["cv_accuracy_high"]),
+        destination="kaggle" if settings.competition.source == "kaggle" else "local",
+        message=f"{' '.join(message.split())} [{secrets.token_hex(6)}]".strip(),
+    )
+
+
+def refusals(row: Row, rows: list[Row]) -> dict[Refusal, str]:
+    """What speaks against sending this file."""
+    found = {}
+    sent = [
+        old for old in rows if old.destination == row.destination and old.status not in ("", ERROR)
+    ]
+    twice = [old for old in sent if old.sha256 == row.sha256]
+    if twice:
+        found[Refusal.SENT] = f"this very file was sent on {twice[-1].time[:16]}"
+    if row.dirty == "true":
+        found[Refusal.UNCOMMITTED] = (
+            "code, settings or dvc.lock differ from the revision checked out, which could not make "
+            "this file again; commit them"
+        )
+    best = max((number(old.cv_accuracy) or 0.0 for old in sent), default=0.0)
+    if float(row.cv_accuracy) < best:
+        found[Refusal.LOWER_CV] = f"its CV {row.cv_accuracy} is below the best sent, {best}"
+    return found
+
+
+def show(settings: Settings, row: Row, rows: list[Row]) -> None:
+    """Show what is about to be sent, and what was sent last."""
+    table = Table(show_header=False, box=None)
+    table.add_row("file", f"{SUBMISSION}, sha256 {row.sha256[:12]}...")
+    low, high = float(row.cv_accuracy_low), float(row.cv_accuracy_high)
+    table.add_row("CV", f"{float(row.cv_accuracy):.5f} (95% interval {low:.5f} to {high:.5f})")
+    table.add_row("from", f"revision {row.revision[:8]}{' and changes' * (row.dirty == 'true')}")
+    mine = [old for old in rows if old.destination == row.destination and old.public_score]
+    if mine:
+        last = mine[-1]
+        table.add_row("last sent", f"public score {last.public_score}, {last.time[:16]}")
+    if row.destination == "kaggle":
+        table.add_row("to", f"kaggle: {settings.competition.slug}")
+        table.add_row("left today", str(left_today(settings)))
+    else:
+        table.add_row("to", "the local leaderboard (competition.source: embedded)")
+    table.add_row("message", row.message)
+    console.print(table)
+
+
+def send_row(settings: Settings, row: Row, wait: float) -> Row:
+    """Send the file, and wait for its score; the ledger is written at each step."""
+    put(replace(row, status=SENDING))
+    if row.destination == "local":
+        labels = pd.read_csv(SUBMISSION)[settings.competition.prediction_column].to_numpy()
+        score = f"{leaderboard_accuracy(labels, settings.competition):.5f}"
+        reference = f"local-{sum(old.destination == 'local' for old in read_ledger())}"
+        row = replace(row, reference=reference, status=COMPLETE, public_score=score)
+        put(row)
+        return row
+    try:
+        row = send(settings, row)
+    except ServiceError as error:
+        put(replace(row, status=UNCLEAR if error.unclear else ERROR))
+        raise
+    put(row)
+    say(f"sent: reference {row.reference}; waiting up to {wait:.0f} s for its score ...")
+    try:
+        row, said = wait_for_score(settings, row, wait)
+    except ServiceError as error:
+        warn(f"{error}; the submission counts, `python -m pipeline.upload --sync` gets its score")
+        return row
+    put(row)
+    if row.status == ERROR:
+        raise UserError(f"Kaggle could not score submission {row.reference}: {said or 'no reason'}")
+    return row
+
+
+def draw(rows: list[Row]) -> None:
+    """The ledger as a picture."""
+    table = pd.DataFrame([asdict(row) for row in rows])
+    scores = ["cv_accuracy", "cv_accuracy_low", "cv_accuracy_high", "public_score"]
+    table[scores] = table[scores].apply(pd.to_numeric, errors="coerce")
+    plots.sent(table, PICTURE)
+
+
+def note(settings: Settings, rows: list[Row]) -> None:
+    """Draw the ledger; write scores to the MLflow runs of the files they are of."""
+    draw(read_ledger())
+    for row in rows:
+        score = number(row.public_score)
+        if row.run_id and score is not None:
+            tracking.find_run(settings, "submission_sha256", row.sha256)  # connects
+            tracking.log_metrics(row.run_id, {"public_score": score})
+            tags = {"submission_reference": row.reference, "submission_status": row.status}
+            tracking.log_tags(row.run_id, tags)
+            tracking.log_file(row.run_id, PICTURE)
+
+
+def submit(
+    settings: Settings, message: str, dry_run: bool, force: list[Refusal], wait: float
+) -> None:
+    """Check, show, send, wait."""
+    rows = read_ledger()
+    row = describe_file(settings, message)
+    show(settings, row, rows)
+    against = {name: why for name, why in refusals(row, rows).items() if name not in force}
+    if against:
+        why = "; ".join(f"{why} (--force {name})" for name, why in against.items())
+        raise UserError(f"not sent: {why}")
+    if dry_run:
+        say("not sent: --dry-run")
+        return
+    row = send_row(settings, row, wait)
+    note(settings, [row])
+    if row.status == COMPLETE:
+        gap = float(row.public_score) - float(row.cv_accuracy)
+        say(f"public score {row.public_score}, {gap:+.5f} from CV; noted in {LEDGER}: commit it")
+    else:
+        say(
+            f"no score yet; `python -m pipeline.upload --sync` gets it later ({LEDGER} has the row)"
+        )
+
+
+def sync(settings: Settings) -> None:
+    """Bring the ledger up to date with Kaggle."""
+    if settings.competition.source != "kaggle":
+        raise UserError("--sync asks Kaggle; params.yaml says `competition.source: embedded`")
+    with locked():
+        rows = synced(settings, read_ledger())
+        write_ledger(rows)
+    note(settings, rows)
+    console.print(as_table(rows))
+
+
+def main(
+    message: Annotated[str, typer.Option("--message", "-m", help="What is new in it.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show, and send nothing.")] = False,
+    force: Annotated[
+        list[Refusal] | None, typer.Option(help="Send it all the same; once for each reason.")
+    ] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the score.")] = 300,
+    get_scores: Annotated[
+        bool, typer.Option("--sync", help="Send nothing; get scores and submissions from Kaggle.")
+    ] = False,
+    show_ledger: Annotated[
+        bool, typer.Option("--ledger", help="Send nothing; print the ledger, best first.")
+    ] = False,
+) -> None:
+    """Send submissions/submission.csv to Kaggle, or to the local leaderboard."""
+    if show_ledger:
+        rows = read_ledger()
+        console.print(as_table(rows) if rows else "nothing was sent yet; `make submit` sends")
+        return
+    settings = load_settings()
+    if get_scores:
+        sync(settings)
+        return
+    submit(settings, message, dry_run, force or [], wait)
+
+
+if __name__ == "__main__":
+    run_command(main)
