@@ -4,13 +4,15 @@ PORT ?= 5000
 # What `make best` changes in params.yaml. A fold that any run has finished is not trained again.
 BEST ?= tune.trials=0 train.repeats=3
 SEEDS ?= 1
+DEALS ?= 0 1 2
+QUICK ?=
 NETWORKS ?= 15
 BIN := .venv/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro best submit doctor score ui test test-faults lint format coverage benchmark benchmark-csv lock clean-cache
+.PHONY: help setup repro best deals submit doctor score ui test test-faults lint format coverage benchmark benchmark-csv lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -34,6 +36,10 @@ repro: setup  ## Run the pipeline: data, tuning, training, blend, submission fil
 best: setup  ## The long run, resumable, in a folder of its own; then: dvc exp apply best
 	@python -m pipeline.check
 	@dvc exp run --temp --force --name best $(addprefix -S ,$(BEST))
+
+deals: setup  ## Is CV honest? The same on other dealings of the digits; QUICK="train.epochs=6"
+	@python -m pipeline.check
+	@python -m pipeline.deals $(DEALS) $(addprefix -S ,$(QUICK))
 
 submit: setup  ## Send submissions/submission.csv, once: make submit MESSAGE="wider network"
 	@python -m pipeline.upload --message "$(MESSAGE)"

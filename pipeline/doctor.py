@@ -103,7 +103,8 @@ def _processes() -> Iterator[Finding]:
     yield "orphans", ASIDE if orphans else GOOD, said if orphans else "none"
 
 
-def _kaggle(settings: Settings) -> Iterator[Finding]:
+def kaggle_ready(settings: Settings) -> Iterator[Finding]:
+    """Credentials, the competition's rules, and how many submissions are left today."""
     needed = settings.competition.source == "kaggle"
     bad = BAD if needed else ASIDE
     slug = settings.competition.slug
@@ -136,7 +137,7 @@ def findings() -> Iterator[Finding]:
         _machine,
         _processes,
         lambda: _tracking(settings),
-        lambda: _kaggle(settings),
+        lambda: kaggle_ready(settings),
     ]
     for look in looks:
         yield from look()

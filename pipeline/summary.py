@@ -53,7 +53,11 @@ def print_summary(settings: Settings) -> None:
     kaggle = ".venv/bin/kaggle" if Path(".venv/bin/kaggle").exists() else "kaggle"
     message = f"CV {read_json(METRICS)['cv_accuracy']:.5f}"
     console.print(f"The file to send: {SUBMISSION}. Next:")
-    console.print("  make ui    # browse the runs in MLflow")
+    console.print("  make ui                            # browse the runs in MLflow")
+    console.print(
+        f"  make submit MESSAGE='{message}'    # send it, once, and note it in the ledger"
+    )
+    console.print("or, as with any file:")
     console.print(
         f"  {kaggle} competitions submit -c {settings.competition.slug} "
         f"-f {SUBMISSION} -m '{message}'"

@@ -7,6 +7,7 @@ import pytest
 from pipeline.benchmark import HELD_OUT, holdout, networks, scores, train
 from pipeline.benchmark_table import END, START, write_tables
 from pipeline.config import load_settings
+from pipeline.deals import report
 from pipeline.recipe import Split, load_recipe
 from pipeline.speed import measure_speed
 from pipeline.task import load_data
@@ -86,3 +87,12 @@ def test_a_row_takes_the_place_of_its_old_one(arrays: Path) -> None:
         "| `b` | 0.99 leaderboard | 0.99200 ± 0.00010 leaderboard (15 networks, mean of 3" in text
     )
     assert "| 4,000 | 1,000 images/s; ours 4.0 times as fast | 50% |" in text
+
+
+def test_the_dealings_are_compared_with_what_chance_would_give(arrays: Path) -> None:
+    scores = {
+        deal: {"cv_accuracy": 0.99, "leaderboard_accuracy": 0.99 + 0.001 * deal} for deal in (0, 2)
+    }
+    _, mean, error = report(load_settings(), scores)
+    assert mean == pytest.approx(0.001)
+    assert error == pytest.approx(0.00053, abs=2e-5)

@@ -12,7 +12,7 @@ import pytest
 from conftest import REPOSITORY, write_yaml
 from kaggle_server import SLUG, TOKEN, Kaggle, Server
 
-from pipeline import kaggle_files, kaggle_submit, upload
+from pipeline import doctor, kaggle_files, kaggle_submit, upload
 from pipeline.config import Settings, load_settings
 from pipeline.console import UserError
 from pipeline.files import RAW, write_json
@@ -198,6 +198,23 @@ def test_in_a_kaggle_notebook_the_mounted_files_are_used(
     fetch(load_settings())
     assert whole()
     assert kaggle.calls == []
+
+
+def test_the_doctor_knows_whether_kaggle_would_answer(
+    kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def states() -> dict[str, tuple[str, str]]:
+        return {what: (state, said) for what, state, said in doctor.kaggle_ready(load_settings())}
+
+    found = states()
+    assert found["Kaggle"] == (doctor.GOOD, "access token of tester")
+    assert found["rules"][0] == doctor.GOOD
+    assert found["submissions"] == (doctor.GOOD, "5 left today, 0 made")
+    kaggle.faults["ListDataFiles"] = ["403"]
+    assert states()["competition"][0] == doctor.BAD
+    monkeypatch.delenv("KAGGLE_API_TOKEN")
+    state, said = states()["Kaggle"]
+    assert (state, TOKEN in said) == (doctor.BAD, False)
 
 
 # --- out
@@ -419,7 +436,7 @@ def test_the_whole_road_as_commands_and_the_token_is_nowhere(kaggle: Kaggle, pro
 
 @pytest.mark.slow
 def test_the_table_in_docs_is_what_was_seen() -> None:
-    if len(SEEN) < 34:
+    if len(SEEN) < 35:
         pytest.skip("only some of the tests were run")
     lines = [
         "# What goes wrong with Kaggle, and what then happens",

@@ -54,7 +54,9 @@ def environment(folder: Path) -> Mapping[str, str]:
     spy.parent.mkdir(exist_ok=True)
     spy.write_text(SPY)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
+    kept = {
+        key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "KAGGLE_"))
+    } | {"KAGGLE_CONFIG_DIR": str(folder / ".kaggle-none")}
     git = {
         f"GIT_{who}_{what}": "test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
     }
@@ -77,7 +79,7 @@ def copy_checkout(folder: Path, params: dict[str, Any]) -> Path:
     write_yaml(folder / "params.yaml", params)
     write_yaml(folder / "experiments/recipes/tiny.yaml", TINY)
     with (folder / ".gitignore").open("a") as file:
-        file.write("/spy/\n/opened.txt\n")
+        file.write("/spy/\n/opened.txt\n/.kaggle-none/\n")
     run(folder, "git", "init", "-q")
     commit(folder)
     return folder
@@ -161,6 +163,35 @@ def test_it_says_what_it_does_and_what_came_out(checkouts: tuple[Path, Path, str
 def test_only_dealing_and_scoring_open_the_digits_with_the_answers(done: Path) -> None:
     opened = set((done / "opened.txt").read_text().splitlines())
     assert opened == {"pipeline.download", "pipeline.submission"}
+
+
+def test_the_local_leaderboard_takes_a_submission_once(done: Path) -> None:
+    command = (sys.executable, "-m", "pipeline.upload", "-m", "first try")
+    assert "not sent: --dry-run" in run(done, *command, "--dry-run")
+    output = run(done, *command)
+    assert "from CV; noted in submissions/ledger.csv" in output
+    assert "this very file was sent on" in run(done, *command, fails=True)
+    row = pd.read_csv("submissions/ledger.csv", dtype=str).iloc[0]
+    scored = json.loads(Path("submissions/metrics.json").read_text())["leaderboard_accuracy"]
+    assert (row["destination"], row["status"], row["dirty"]) == ("local", "complete", "false")
+    assert float(row["public_score"]) == pytest.approx(scored, abs=1e-5)
+    tracked = MlflowClient("sqlite:///experiments/mlflow.db").get_run(row["run_id"])
+    assert tracked.data.metrics["public_score"] == pytest.approx(scored, abs=1e-5)
+    assert tracked.data.tags["submission_reference"] == "local-1"
+    assert "first try" in run(done, sys.executable, "-m", "pipeline.upload", "--ledger")
+
+
+def test_the_doctor_says_what_is_ready(done: Path) -> None:
+    output = run(done, sys.executable, "-m", "pipeline.doctor")
+    for what in (
+        "packages as pinned",
+        "GB free",
+        "train.precision auto is",
+        "none held",
+        "no Kaggle credentials",
+    ):
+        assert what in output
+    assert "not ready" not in output
 
 
 def test_the_benchmark_scores_and_times_a_recipe(done: Path) -> None:
