@@ -209,7 +209,9 @@ def fit(
 
 def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Probabilities, float32 (rows, classes), of raw pixels."""
+    if not len(images):  # TensorFlow's convolutions fail on none
+        return np.zeros((0, model.output_shape[-1]), np.float32)
     step = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
-    starts = range(0, max(1, len(images)), PREDICT_BATCH)  # of no images, one empty batch
+    starts = range(0, len(images), PREDICT_BATCH)
     batches = (tf.constant(images[start : start + PREDICT_BATCH]) for start in starts)
     return np.concatenate([step(batch).numpy() for batch in batches])

@@ -26,7 +26,7 @@ def measure_speed(recipe: Recipe, data: Data, classes: int, precision: str) -> d
         allow (`ceiling_images_per_second`) and the share of it that is reached (`of_ceiling`):
         medians of three rounds.
     """
-    rows = min(len(data.train_labels), max(4000, 12 * recipe.batch_size))
+    rows = min(len(data.train_labels), max(8000, 12 * recipe.batch_size))
     images = data.train_images[:rows]
     if recipe.canvas:
         extra = (recipe.canvas.height - images.shape[1], recipe.canvas.width - images.shape[2])

@@ -19,6 +19,7 @@ from pipeline.kaggle_service import ServiceError
 from pipeline.kaggle_submit import left_today, send, synced, wait_for_score
 from pipeline.leaderboard import leaderboard_accuracy
 from pipeline.ledger import (
+    COLUMNS,
     COMPLETE,
     ERROR,
     LEDGER,
@@ -136,7 +137,7 @@ def send_row(settings: Settings, row: Row, wait: float) -> Row:
 
 def draw(rows: list[Row]) -> None:
     """The ledger as a picture."""
-    table = pd.DataFrame([asdict(row) for row in rows])
+    table = pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS)
     scores = ["cv_accuracy", "cv_accuracy_low", "cv_accuracy_high", "public_score"]
     table[scores] = table[scores].apply(pd.to_numeric, errors="coerce")
     plots.sent(table, PICTURE)

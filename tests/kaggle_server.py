@@ -4,6 +4,7 @@ The client is pointed at it by KAGGLE_API_ENVIRONMENT=LOCALHOST and http_proxy, 
 it speaks to http://localhost through this server as its proxy.
 """
 
+import base64
 import io
 import json
 import os
@@ -136,7 +137,9 @@ class Handler(BaseHTTPRequestHandler):
         fault = self.kaggle.next_fault(call)
         if self.does_wrong(fault):
             return
-        if call != "IntrospectToken" and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+        basic = "Basic " + base64.b64encode(f"tester:{TOKEN}".encode()).decode()
+        known = (f"Bearer {TOKEN}", basic)
+        if call != "IntrospectToken" and self.headers.get("Authorization") not in known:
             self.reply({"code": 401, "message": "Unauthenticated"}, 401)
             return
         getattr(self, call)(request, fault)

@@ -1,6 +1,7 @@
 """Kaggle in and out: the real client against a stand-in service, and every fault it is known for."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -96,6 +97,7 @@ ENDS: dict[str, tuple[str, list[str], str]] = {
         "DownloadDataFiles", ["403!"], f"accept the competition's rules at https://www.kaggle.com/competitions/{SLUG}/rules",
     ),
     "500 for ever": ("DownloadDataFiles", ["500!"], "Kaggle is in trouble (500"),
+    "body cut every time": ("GET", ["cut!"], "Kaggle"),
     "HTML for ever": ("GET", ["html!"], "Kaggle sent something else"),
     "member `../`": ("GET", ["dotdot!"], "which reaches outside"),
     "member with an absolute path": ("GET", ["absolute!"], "which reaches outside"),
@@ -319,6 +321,59 @@ def test_what_is_not_sent_or_not_known_is_said_and_a_sync_finds_out(
     assert len(kaggle.submissions) == 1
 
 
+LISTS: dict[str, tuple[str, list[str], str]] = {
+    "list: 500 once": ("ListSubmissions", ["500"], ""),
+    "list: 429 with Retry-After": ("ListSubmissions", ["429:1"], ""),
+    "list: reset once": ("ListSubmissions", ["reset"], ""),
+    "list: 401": ("ListSubmissions", ["401!"], "Kaggle refuses the credentials (401)"),
+    "list: 404": ("ListSubmissions", ["404!"], f"Kaggle has no competition '{SLUG}' (404)"),
+    "list: silence": ("ListSubmissions", ["stall!"], "Kaggle has been silent for 4 s (submissions)"),
+    "limits: 503 once": ("GetSubmissionLimits", ["503"], ""),
+    "limits: 403": ("GetSubmissionLimits", ["403!"], "accept the competition's rules"),
+    "limits: 500 for ever": ("GetSubmissionLimits", ["500!"], "Kaggle is in trouble (500, limits)"),
+    "limits: silence": ("GetSubmissionLimits", ["stall!"], "Kaggle has been silent for 4 s (limits)"),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", LISTS)
+def test_asking_without_sending(kaggle: Kaggle, fault: str) -> None:
+    make_submission()
+    assert submit() == (0, "")
+    before = LEDGER.read_bytes()
+    call, faults, wanted = LISTS[fault]
+    kaggle.faults[call] = list(faults)
+    settings = impatient(4) if "silence" in fault else load_settings()
+    forced: dict[str, Any] = {"dry_run": True, "force": [upload.Refusal.SENT], "settings": settings}
+    code, said = (
+        outcome(lambda: upload.sync(settings)) if call == "ListSubmissions" else submit(**forced)
+    )
+    assert (code, wanted in said) == (int(bool(wanted)), True)
+    assert LEDGER.read_bytes() == before
+    assert len(kaggle.submissions) == 1
+    doing = "sync" if call == "ListSubmissions" else "submit --dry-run"
+    SEEN.append((doing, fault, said or "goes on by itself", str(code), "ledger as it was"))
+
+
+def test_with_no_submission_yet_a_sync_has_nothing_to_do(
+    kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(
+        "KAGGLE_API_TOKEN"
+    )  # kaggle.json, readable by all: the client says so on stdout
+    key = Path(os.environ["KAGGLE_CONFIG_DIR"]) / "kaggle.json"
+    key.parent.mkdir(exist_ok=True)
+    key.write_text(json.dumps({"username": "tester", "key": TOKEN}))
+    key.chmod(0o644)
+    upload.sync(load_settings())
+    assert read_ledger() == []
+    who = {what: said for what, _, said in doctor.kaggle_ready(load_settings())}
+    assert who["Kaggle"] == "legacy api key of tester"
+    SEEN.append(
+        ("sync", "none made yet; the client warns on stdout", "an empty table", "0", "empty")
+    )
+
+
 def test_a_score_that_does_not_come_is_got_later(
     kaggle: Kaggle, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -436,7 +491,7 @@ def test_the_whole_road_as_commands_and_the_token_is_nowhere(kaggle: Kaggle, pro
 
 @pytest.mark.slow
 def test_the_table_in_docs_is_what_was_seen() -> None:
-    if len(SEEN) < 35:
+    if len(SEEN) < 47:
         pytest.skip("only some of the tests were run")
     lines = [
         "# What goes wrong with Kaggle, and what then happens",
