@@ -132,6 +132,29 @@ def score_recipe(settings: Settings, name: str, recipe: Recipe, data: Data) -> d
     return row
 
 
+def average(
+    settings: Settings, name: str, recipe: Recipe, data: Data, seeds: int, networks: int
+) -> dict[Any, Any]:
+    """A recipe's row: the mean, and of scores the spread, over its runs by `seeds` seeds."""
+    split = recipe.split.model_copy(update={"networks": min(recipe.split.networks, networks)})
+    shorter = recipe.model_copy(update={"split": split})
+    runs = pd.DataFrame(
+        score_recipe(
+            settings.model_copy(update={"seed": settings.seed + number}), name, shorter, data
+        )
+        for number in range(seeds)
+    )
+    shape = recipe.input_shape(settings.competition.image_shape)
+    network = build_model(recipe, shape, settings.competition.classes)
+    row: dict[Any, Any] = {"recipe": name, "seeds": seeds, "parameters": network.count_params()}
+    row |= {f"published_{kind}": score for kind, score in recipe.published.items()}
+    row |= runs.mean().to_dict()
+    if seeds > 1:
+        kinds = [kind for kind in ("leaderboard", "test", "validation") if kind in runs]
+        row |= runs[kinds].std().add_suffix("_std").to_dict()
+    return row
+
+
 def main(
     recipes: Annotated[list[str] | None, typer.Argument(help="Recipes; all if none.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each, by as many seeds.")] = 1,
@@ -148,30 +171,15 @@ def main(
         loaded = {name: load_recipe(name) for name in names}
         for name, recipe in loaded.items():
             check_recipe(recipe, recipe_path(name), shape, classes)
+        # All training first: a process grown too large starts anew there, and the times do not
+        # come from the cache.
+        rows = {
+            name: average(settings, name, recipe, data, seeds, networks)
+            for name, recipe in loaded.items()
+        }
+        precision = resolve_precision(settings.train.precision)
         for name, recipe in loaded.items():
-            fewer = min(recipe.split.networks, networks)
-            split = recipe.split.model_copy(update={"networks": fewer})
-            shorter = recipe.model_copy(update={"split": split})
-            runs = [
-                score_recipe(
-                    settings.model_copy(update={"seed": settings.seed + number}),
-                    name,
-                    shorter,
-                    data,
-                )
-                for number in range(seeds)
-            ]
-            network = build_model(recipe, recipe.input_shape(shape), classes)
-            table = pd.DataFrame(runs)
-            row: dict[Any, Any] = {"recipe": name, "seeds": seeds}
-            row["parameters"] = network.count_params()
-            row |= {f"published_{kind}": score for kind, score in recipe.published.items()}
-            row |= table.mean().to_dict()
-            if seeds > 1:
-                kinds = [kind for kind in ("leaderboard", "test", "validation") if kind in table]
-                row |= table[kinds].std().add_suffix("_std").to_dict()
-            precision = resolve_precision(settings.train.precision)
-            row |= measure_speed(recipe, data, classes, precision)
+            row = rows[name] | measure_speed(recipe, data, classes, precision)
             write_tables(FILE, row)
             say(f"{name}: {duration(row['seconds'])} of training a run; {FILE} has its row")
 

@@ -20,9 +20,9 @@ def scores_on(deal: int, changes: list[str]) -> dict[str, float]:
     command = ["dvc", "exp", "run", "--temp", "--force", "--name", name, *flags]
     if subprocess.run(command).returncode:
         raise UserError(f"the run on deal {deal} failed; its own message is above")
-    listed = ["git", "for-each-ref", "--format=%(refname)", "refs/exps"]
-    names = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
-    reference = next(each for each in names if each.endswith(f"/{name}"))
+    head = ["git", "rev-parse", "HEAD"]  # an experiment is kept under the commit it began from
+    base = subprocess.run(head, capture_output=True, text=True, check=True).stdout.strip()
+    reference = f"refs/exps/{base[:2]}/{base[2:]}/{name}"
     shown = ["git", "show", f"{reference}:submissions/metrics.json"]
     scores: dict[str, float] = json.loads(
         subprocess.run(shown, capture_output=True, text=True, check=True).stdout

@@ -24,11 +24,6 @@ GOOD, BAD, ASIDE = "[green]ready[/]", "[red]not ready[/]", "[yellow]note[/]"
 Finding = tuple[str, str, str]  # what, how it stands, in words
 
 
-def _settings() -> Iterator[Finding]:
-    load_settings()
-    yield "params.yaml", GOOD, "every key known, every value possible"
-
-
 def _python() -> Iterator[Finding]:
     pinned = 0
     other = []
@@ -129,9 +124,13 @@ def kaggle_ready(settings: Settings) -> Iterator[Finding]:
 
 
 def findings() -> Iterator[Finding]:
-    """Each thing looked at; a look that fails is a finding too."""
-    yield from _settings()
+    """Each thing looked at.
+
+    Raises:
+        UserError: params.yaml is wrong; that comes before all else.
+    """
     settings = load_settings()
+    yield "params.yaml", GOOD, "every key known, every value possible"
     looks: list[Callable[[], Iterator[Finding]]] = [
         _python,
         _machine,

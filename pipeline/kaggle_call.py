@@ -7,10 +7,12 @@ end it, and answers in a file.
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 CREDENTIALS = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR")
 KEPT = (*CREDENTIALS, "KAGGLE_API_ENVIRONMENT")
@@ -70,38 +72,90 @@ CALLS: dict[str, Callable[..., Any]] = {
 }
 
 
-def answer(call: str, arguments: list[str]) -> dict[str, Any]:
-    """Make the call; an answer, or what went wrong, as plain values."""
-    for name in [key for key in os.environ if key.startswith("KAGGLE_") and key not in KEPT]:
-        del os.environ[name]
+def _token_files() -> list[Path]:
+    folder = Path(os.environ.get("KAGGLE_CONFIG_DIR") or Path.home() / ".kaggle")
+    named = os.environ.get("KAGGLE_API_TOKEN", "")  # a token, or the path of one
+    paths = [folder / "access_token", Path.home() / ".kaggle/access_token", folder / "kaggle.json"]
+    return [*paths, Path(named)] if 0 < len(named) < 200 else paths
+
+
+def _secrets() -> list[str]:
+    """What must not be in any answer: tokens and keys, from the environment and from files."""
+    found = [os.environ.get(name, "") for name in ("KAGGLE_API_TOKEN", "KAGGLE_KEY")]
+    for path in _token_files():
+        try:
+            text = path.read_text()
+        except (OSError, ValueError):
+            continue
+        found += [text.strip(), *re.findall(r'"key"\s*:\s*"([^"]+)"', text)]
+    # As it is, as Python shows it, and each of its lines.
+    found += [form for each in found for form in (repr(each)[1:-1], *each.split())]
+    return sorted({secret for secret in found if len(secret) > 2}, key=len, reverse=True)
+
+
+def _http_fault(error: Any) -> dict[str, Any]:
+    """An error the service told: its code, which may come under HTTP 200, and its patience."""
+    response = error.response
+    if response is None:
+        return {"fault": "network", "said": "an error without an answer"}
+    code = response.status_code
+    try:
+        told = response.json().get("code")
+        code = told if isinstance(told, int) and told >= 400 else code
+    except (ValueError, AttributeError):
+        pass  # no JSON, or none that says
+    return {
+        "fault": "http",
+        "code": code,
+        "after": response.headers.get("Retry-After", ""),
+        "said": str(error),
+    }
+
+
+def _step(error: Any) -> str:
+    """Which of the service's methods was asked when this went wrong; empty if none was."""
+    request = getattr(getattr(error, "response", None), "request", None)
+    request = request or getattr(error, "request", None)
+    return urlsplit(str(getattr(request, "url", ""))).path.rsplit("/", 1)[-1]
+
+
+def _attempt(call: str, arguments: list[str]) -> dict[str, Any]:
+    from requests import HTTPError, JSONDecodeError, RequestException
+
     try:
         from kaggle.api.kaggle_api_extended import KaggleApi
 
         api = KaggleApi()
         api.authenticate()
-    except SystemExit:
-        return {"fault": "credentials", "said": ""}
-    except OSError as error:
-        return {"fault": "config", "said": f"{error.filename}: {error.strerror}"}
-    except ValueError as error:
-        return {"fault": "config", "said": str(error)}
-    from requests import HTTPError, JSONDecodeError, RequestException
-
-    try:
         return {"value": CALLS[call](api, *arguments)}
-    except HTTPError as error:
-        response = error.response
-        code = response.status_code if response is not None else 0
-        after = response.headers.get("Retry-After", "") if response is not None else ""
-        return {"fault": "http", "code": code, "after": after, "said": str(error)}
-    except JSONDecodeError:
-        return {"fault": "answer", "said": "not JSON"}
-    except (RequestException, OSError) as error:
-        return {"fault": "network", "said": type(error).__name__}
     except SystemExit:
-        return {"fault": "credentials", "said": ""}
-    except Exception as error:  # whatever the client raises for an answer it does not understand
+        has_token = os.environ.get("KAGGLE_API_TOKEN") or any(
+            path.is_file() for path in _token_files()[:2]
+        )
+        return {"fault": "token" if has_token else "credentials", "said": ""}
+    except HTTPError as error:
+        return _http_fault(error) | {"step": _step(error)}
+    except JSONDecodeError as error:
+        return {"fault": "answer", "said": "not JSON", "step": _step(error)}
+    except RequestException as error:
+        return {"fault": "network", "said": type(error).__name__, "step": _step(error)}
+    except OSError as error:
+        return {"fault": "config", "said": error.strerror or type(error).__name__}
+    except Exception as error:  # whatever the client raises for what it does not understand
         return {"fault": "answer", "said": f"{type(error).__name__}: {error}"}
+
+
+def answer(call: str, arguments: list[str]) -> dict[str, Any]:
+    """Make the call; an answer, or what went wrong, as plain values without a secret in them."""
+    for name in [key for key in os.environ if key.startswith("KAGGLE_")]:
+        if name in KEPT:
+            os.environ[name] = os.environ[name].strip()
+        else:
+            del os.environ[name]
+    found = _attempt(call, arguments)
+    for secret in _secrets() if "said" in found else ():
+        found["said"] = found["said"].replace(secret, "...")
+    return found
 
 
 if __name__ == "__main__":

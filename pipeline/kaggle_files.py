@@ -1,5 +1,7 @@
 """The competition's files from Kaggle: fetched, checked, and only then moved into data/raw/."""
 
+import errno
+import json
 import shutil
 import stat
 import tempfile
@@ -18,9 +20,10 @@ from rich.progress import (
 
 from pipeline.config import Competition, Settings
 from pipeline.console import UserError, console, say
-from pipeline.files import RAW
+from pipeline.files import RAW, sha256_file, write_json
 from pipeline.kaggle_service import ServiceError, call
 
+FETCHED = Path("experiments/cache/fetched.json")  # which files data/raw/ has, and of what
 MOUNTED = Path("/kaggle/input")  # where a Kaggle notebook has the competition's files
 UNPACKED_LIMIT = 4 << 30  # bytes; what claims to unpack to more is not a competition of pixels
 BLOCK = 1 << 20
@@ -72,11 +75,7 @@ def fetch(settings: Settings) -> None:
         UserError: they cannot be had; data/raw/ is as it was.
     """
     competition = settings.competition
-    try:
-        check_files(RAW, competition)
-    except NotWholeError:
-        pass
-    else:
+    if _fetched_before(competition):
         say(f"{RAW}/ has the files of {competition.slug} already, whole; nothing is fetched")
         return
     RAW.mkdir(parents=True, exist_ok=True)
@@ -87,14 +86,31 @@ def fetch(settings: Settings) -> None:
         )
         if mounted:
             say(f"taking the files from {mounted}/, where this notebook has them")
-            for name in wanted(competition):
+            for name in filter(lambda name: (mounted / name).is_file(), wanted(competition)):
                 shutil.copyfile(mounted / name, folder / name)
             check_files(folder, competition)
         else:
             _download(settings, folder)
         for name in wanted(competition):
             (folder / name).replace(RAW / name)
+    write_json(FETCHED, {"slug": competition.slug, "sha256": _digests(competition)})
     say(f"fetched the files of {competition.slug} into {RAW}/")
+
+
+def _digests(competition: Competition) -> dict[str, str]:
+    return {name: sha256_file(RAW / name) for name in wanted(competition)}
+
+
+def _fetched_before(competition: Competition) -> bool:
+    """Whether data/raw/ holds what was fetched for this very competition, to the byte.
+
+    Headers and row counts do not tell: the embedded digits have Kaggle's own.
+    """
+    try:
+        noted = json.loads(FETCHED.read_text())
+        return bool(noted == {"slug": competition.slug, "sha256": _digests(competition)})
+    except (OSError, ValueError):
+        return False
 
 
 def _mounts(slug: str) -> list[Path]:
@@ -150,6 +166,8 @@ def unpack(folder: Path, competition: Competition) -> None:
                 with archive.open(name) as source, (folder / name).open("xb") as target:
                     shutil.copyfileobj(source, target, BLOCK)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise UserError(f"{RAW}: {error.strerror}; make room and run it again") from None
         raise NotWholeError(f"{came[0].name} is damaged ({error})") from None
     came[0].unlink()
 

@@ -23,7 +23,7 @@ NO_CREDENTIALS = (
 
 
 class ServiceError(UserError):
-    """A call that failed; `unclear` if it may have had its effect all the same."""
+    """A call that failed; `unclear` if a submission may have been made all the same."""
 
     def __init__(self, message: str, *, unclear: bool = False, after: float | None = None) -> None:
         super().__init__(message)
@@ -105,17 +105,21 @@ def _wait(child: subprocess.Popen[bytes], limit: float, progress: Callable[[], i
 
 def _error(settings: Settings, name: str, answer: dict[str, Any]) -> ServiceError:
     fault, said = answer["fault"], _plain(answer["said"])
+    # Only one of the service's methods makes a submission; before it, nothing has counted.
+    unclear = answer.get("step", "CreateSubmission") == "CreateSubmission"
     slug = settings.competition.slug
     if fault == "credentials":
         return ServiceError(NO_CREDENTIALS)
     if fault == "config":
         return ServiceError(f"the Kaggle client cannot start: {said}")
     if fault == "network":
-        return ServiceError(f"Kaggle cannot be reached ({said})", unclear=True, after=0)
+        return ServiceError(f"Kaggle cannot be reached ({said})", unclear=unclear, after=0)
     if fault == "answer":
-        return ServiceError(f"Kaggle's answer was not understood ({said})", unclear=True, after=0)
-    code = answer["code"]
-    if code == 401:
+        return ServiceError(
+            f"Kaggle's answer was not understood ({said})", unclear=unclear, after=0
+        )
+    code = answer.get("code", 401)
+    if code == 401:  # or a token that the client itself found to be no good
         return ServiceError(
             "Kaggle refuses the credentials (401): expired or wrong; make a new token at "
             "kaggle.com, Settings, API"
@@ -134,7 +138,7 @@ def _error(settings: Settings, name: str, answer: dict[str, Any]) -> ServiceErro
         seconds = float(after) if re.fullmatch(r"\d+", after) else 1.0
         return ServiceError(f"Kaggle asks to wait {seconds:.0f} s (429)", after=seconds)
     if code >= 500:
-        return ServiceError(f"Kaggle is in trouble ({code}, {name})", unclear=True, after=0)
+        return ServiceError(f"Kaggle is in trouble ({code}, {name})", unclear=unclear, after=0)
     return ServiceError(f"Kaggle refuses ({code}): {said}")
 
 

@@ -3,19 +3,22 @@
 import re
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline.config import Settings
 from pipeline.console import UserError, say
 from pipeline.files import SUBMISSION
-from pipeline.kaggle_service import ServiceError, call
+from pipeline.kaggle_service import LONGEST_WAIT, ServiceError, call
 from pipeline.ledger import COMPLETE, ERROR, PENDING, SENDING, UNCLEAR, Row
 
 # In an answer that has a reference all the same.
 REFUSAL = re.compile(
     r"could not|not accepted|rejected|failed|exceeded|limit reached", re.IGNORECASE
 )
-LOOKS = 3  # for a submission whose answer was lost; Kaggle may list it a little late
+# Seconds before each look for a submission whose answer was lost: Kaggle may list it a little late.
+LOOKS = (0, 1, 2, 4)
+SENDING_LIMIT = timedelta(minutes=10)  # after which a row that says "sending" is a dead process's
 POLL = 5.0  # seconds between two looks at a score
 
 
@@ -57,49 +60,54 @@ def send(settings: Settings, row: Row) -> Row:
     """Make the submission, once; return the row with its reference.
 
     After an answer that leaves it unclear whether the submission counted, it is looked for by our
-    id, and sent again only if it is certainly not there.
+    id, and sent again only if it is not listed and the day's count has not risen either.
 
     Raises:
         ServiceError: it was not made; `unclear` if that could not be found out either.
     """
+    slug = settings.competition.slug
+    made = int(call(settings, "limits", slug)["today"])
     for attempt in range(1, settings.kaggle.attempts + 1):
         try:
-            slug = settings.competition.slug
             answer = call(settings, "submit", slug, str(SUBMISSION), row.message, repeat=False)
             said = answer["message"]
             if answer["ref"] and not REFUSAL.search(said):
                 return replace(row, reference=str(answer["ref"]), status=PENDING)
             fault = ServiceError(f"Kaggle did not take the file: {said}", after=0)
         except ServiceError as error:
-            if not error.unclear and error.after is None:
-                raise
             fault = error
-        say(f"{fault}; looking whether it counted ...")
-        found = _look(settings, row)
-        if found:
-            say("it did")
-            return updated(row, found)
-        if attempt < settings.kaggle.attempts:
-            wait = max(fault.after or 0.0, 2.0 ** (attempt - 1))
-            say(f"it did not; sending it again in {wait:.0f} s")
-            time.sleep(wait)
+        if fault.unclear:
+            say(f"{fault}; looking whether it counted ...")
+            found = _look(settings, row, made)
+            if found:
+                say("it did")
+                return updated(row, found)
+        elif fault.after is None:
+            raise fault
+        wait = max(fault.after or 0.0, 2.0 ** (attempt - 1))
+        if attempt == settings.kaggle.attempts or wait > LONGEST_WAIT:
+            break
+        say(f"{fault}; it did not count; sending it again in {wait:.0f} s")
+        time.sleep(wait)
     raise ServiceError(str(fault))
 
 
-def _look(settings: Settings, row: Row) -> dict[str, Any] | None:
-    for look in range(LOOKS):
-        if look:
-            time.sleep(1.0)
-        try:
+def _look(settings: Settings, row: Row, made: int) -> dict[str, Any] | None:
+    """The submission, if it was made; None if certainly not."""
+    later = "`python -m pipeline.upload --sync` finds out later"
+    try:
+        for pause in LOOKS:
+            time.sleep(pause)
             found = look_for(row, listed(settings))
-        except ServiceError as error:
-            raise ServiceError(
-                f"whether the submission counted is unclear: {error}; "
-                f"`python -m pipeline.upload --sync` finds out later",
-                unclear=True,
-            ) from None
-        if found:
-            return found
+            if found:
+                return found
+        counted = int(call(settings, "limits", settings.competition.slug)["today"]) > made
+    except ServiceError as error:
+        said = f"whether the submission counted is unclear: {error}; {later}"
+        raise ServiceError(said, unclear=True) from None
+    if counted:
+        said = f"Kaggle counts a submission more and lists none of ours yet; {later}"
+        raise ServiceError(said, unclear=True)
     return None
 
 
@@ -115,25 +123,40 @@ def wait_for_score(settings: Settings, row: Row, seconds: float) -> tuple[Row, s
         time.sleep(min(POLL, max(0.1, deadline - time.monotonic())))
 
 
-def synced(settings: Settings, rows: list[Row]) -> list[Row]:
-    """The rows with what Kaggle now says of them, and a row for each submission made elsewhere."""
-    found = listed(settings)
+def destination(settings: Settings) -> str:
+    """What the ledger calls where this competition's submissions go."""
+    kaggle = settings.competition.source == "kaggle"
+    return f"kaggle/{settings.competition.slug}" if kaggle else "local"
+
+
+def synced(rows: list[Row], found: list[dict[str, Any]], where: str) -> list[Row]:
+    """The rows with what Kaggle now says of them, and a row for each submission made elsewhere.
+
+    Args:
+        rows: of the ledger.
+        found: our submissions to one competition, as Kaggle lists them.
+        where: that competition's `destination`; rows of others stay as they are.
+    """
     known: set[str] = set()
     fresh = []
     for row in rows:
-        if row.destination == "kaggle":
+        if row.destination == where:
             match = look_for(row, found)
             if match:
                 known.add(str(match["ref"]))
                 row = updated(row, match)
-            elif row.status in (SENDING, UNCLEAR):
+            elif row.status == UNCLEAR or (row.status == SENDING and _is_old(row)):
                 row = replace(row, status=ERROR)  # it never got there
         fresh.append(row)
     for each in reversed(found):
         if str(each["ref"]) not in known:
-            row = Row(time=each["date"], destination="kaggle", message=each["description"])
+            row = Row(time=each["date"], destination=where, message=each["description"])
             fresh.append(updated(row, each))
     return fresh
+
+
+def _is_old(row: Row) -> bool:
+    return datetime.now(UTC) - datetime.fromisoformat(row.time) > SENDING_LIMIT
 
 
 def left_today(settings: Settings) -> int:

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline.console import UserError
@@ -30,7 +31,7 @@ class Row:
     cv_accuracy: str = ""
     cv_accuracy_low: str = ""
     cv_accuracy_high: str = ""
-    destination: str = ""  # kaggle or local
+    destination: str = ""  # kaggle/<competition> or local
     reference: str = ""  # the destination's own
     status: str = ""
     public_score: str = ""
@@ -43,10 +44,21 @@ COLUMNS = [field.name for field in fields(Row)]
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Let one process at a time change the ledger."""
+    """Let one process at a time change the ledger.
+
+    Raises:
+        UserError: another one does not let go of it.
+    """
     LEDGER.parent.mkdir(exist_ok=True)
-    with FileLock(LEDGER.with_suffix(".lock"), timeout=60):
+    lock = FileLock(LEDGER.with_suffix(".lock"), timeout=60)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"{LEDGER} is being changed by another process; try again") from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def read_ledger() -> list[Row]:
@@ -118,6 +130,6 @@ def as_table(rows: list[Row]) -> Table:
             "" if cv is None or public is None else f"{public - cv:+.5f}",
             row.status,
             row.revision[:7] + ("*" if row.dirty == "true" else ""),
-            row.message,
+            escape(row.message),
         )
     return table

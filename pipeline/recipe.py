@@ -74,6 +74,12 @@ class Split(Frozen):
     holdout_of: Literal["train", "test"] = "train"
     networks: int = Field(1, ge=1, description="each on a holdout of its own, blended")
 
+    @model_validator(mode="after")
+    def _networks_differ(self) -> "Split":
+        if self.networks > 1 and (self.folds or not self.holdout or self.holdout_of == "test"):
+            raise ValueError("several networks need a holdout of the training rows each")
+        return self
+
 
 class FloatRange(Frozen):
     """What `trial.suggest_float` takes."""

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -26,12 +27,40 @@ def git_state() -> dict[str, str]:
 
 
 def made_by_head(path: Path) -> bool:
-    """Whether the dvc.lock of the revision checked out holds this very file among its outputs."""
+    """Whether the revision checked out made this very file.
+
+    Its dvc.lock must hold the file among its outputs, and the code and settings that it names must
+    be those that are here.
+    """
     try:
-        lock = yaml.safe_load(_git("show", "HEAD:./dvc.lock")) or {}
+        stages = (yaml.safe_load(_git("show", "HEAD:./dvc.lock")) or {}).get("stages", {}).values()
     except (OSError, subprocess.CalledProcessError, yaml.YAMLError):
         return False
-    outputs = [out for stage in lock.get("stages", {}).values() for out in stage.get("outs", [])]
-    # MD5 is DVC's name for a file, not a safeguard.
-    digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    return any(out["path"] == path.as_posix() and out["md5"] == digest for out in outputs)
+    made = any(
+        out["path"] == path.as_posix() and out["md5"] == _md5(path)
+        for stage in stages
+        for out in stage.get("outs", [])
+    )
+    return made and not any(_changed(stage) for stage in stages)
+
+
+def _md5(path: Path) -> str:
+    """DVC's name for a file; not a safeguard."""
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def _changed(stage: dict[str, Any]) -> bool:
+    """Whether a file or a setting that a stage of dvc.lock depended on is another now."""
+    for dep in stage.get("deps", []):
+        path = Path(dep["path"])
+        if path.is_relative_to("pipeline") and (not path.is_file() or _md5(path) != dep["md5"]):
+            return True
+    for name, values in stage.get("params", {}).items():
+        here = yaml.safe_load(Path(name).read_text())
+        for key, value in values.items():
+            found = here
+            for part in key.split("."):
+                found = found.get(part) if isinstance(found, dict) else None
+            if found != value:
+                return True
+    return False

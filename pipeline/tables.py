@@ -1,7 +1,7 @@
 """The competition's CSV files: written, and read with every cell checked.
 
 polars reads them because it parses these 785 columns several times as fast as pandas or pyarrow
-(`make benchmark`), a block at a time, so that a file of any length takes little memory.
+(`make benchmark-csv`), a block at a time, so that a file of any length takes little memory.
 """
 
 from collections.abc import Iterator

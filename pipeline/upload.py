@@ -9,6 +9,8 @@ from typing import Annotated
 
 import pandas as pd
 import typer
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline import plots, tracking
@@ -16,7 +18,14 @@ from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, console, run_command, say, warn
 from pipeline.files import METRICS, RAW, SUBMISSION, read_json, sha256_file, sha256_json
 from pipeline.kaggle_service import ServiceError
-from pipeline.kaggle_submit import left_today, send, synced, wait_for_score
+from pipeline.kaggle_submit import (
+    destination,
+    left_today,
+    listed,
+    send,
+    synced,
+    wait_for_score,
+)
 from pipeline.leaderboard import leaderboard_accuracy
 from pipeline.ledger import (
     COLUMNS,
@@ -62,7 +71,7 @@ def describe_file(settings: Settings, message: str) -> Row:
         cv_accuracy=str(scores["cv_accuracy"]),
         cv_accuracy_low=str(scores["cv_accuracy_low"]),
         cv_accuracy_high=str(scores["cv_accuracy_high"]),
-        destination="kaggle" if settings.competition.source == "kaggle" else "local",
+        destination=destination(settings),
         message=f"{' '.join(message.split())} [{secrets.token_hex(6)}]".strip(),
     )
 
@@ -98,18 +107,15 @@ def show(settings: Settings, row: Row, rows: list[Row]) -> None:
     if mine:
         last = mine[-1]
         table.add_row("last sent", f"public score {last.public_score}, {last.time[:16]}")
-    if row.destination == "kaggle":
-        table.add_row("to", f"kaggle: {settings.competition.slug}")
+    table.add_row("to", row.destination)
+    if row.destination != "local":
         table.add_row("left today", str(left_today(settings)))
-    else:
-        table.add_row("to", "the local leaderboard (competition.source: embedded)")
-    table.add_row("message", row.message)
+    table.add_row("message", escape(row.message))
     console.print(table)
 
 
 def send_row(settings: Settings, row: Row, wait: float) -> Row:
     """Send the file, and wait for its score; the ledger is written at each step."""
-    put(replace(row, status=SENDING))
     if row.destination == "local":
         labels = pd.read_csv(SUBMISSION)[settings.competition.prediction_column].to_numpy()
         score = f"{leaderboard_accuracy(labels, settings.competition):.5f}"
@@ -160,16 +166,18 @@ def submit(
     settings: Settings, message: str, dry_run: bool, force: list[Refusal], wait: float
 ) -> None:
     """Check, show, send, wait."""
-    rows = read_ledger()
     row = describe_file(settings, message)
-    show(settings, row, rows)
-    against = {name: why for name, why in refusals(row, rows).items() if name not in force}
-    if against:
-        why = "; ".join(f"{why} (--force {name})" for name, why in against.items())
-        raise UserError(f"not sent: {why}")
-    if dry_run:
-        say("not sent: --dry-run")
-        return
+    show(settings, row, read_ledger())
+    with locked():  # between this look at the ledger and the row in it, no other may send
+        rows = read_ledger()
+        against = {name: why for name, why in refusals(row, rows).items() if name not in force}
+        if against:
+            why = "; ".join(f"{why} (--force {name})" for name, why in against.items())
+            raise UserError(f"not sent: {why}")
+        if dry_run:
+            say("not sent: --dry-run")
+            return
+        write_ledger([*rows, replace(row, status=SENDING)])
     row = send_row(settings, row, wait)
     note(settings, [row])
     if row.status == COMPLETE:
@@ -181,15 +189,24 @@ def submit(
         )
 
 
+def print_ledger(rows: list[Row]) -> None:
+    """The ledger as a table, as wide as it must be."""
+    if rows:
+        Console(highlight=False, width=max(console.width, 140)).print(as_table(rows))
+    else:
+        say("nothing was sent yet; `make submit` sends")
+
+
 def sync(settings: Settings) -> None:
     """Bring the ledger up to date with Kaggle."""
     if settings.competition.source != "kaggle":
         raise UserError("--sync asks Kaggle; params.yaml says `competition.source: embedded`")
+    found = listed(settings)
     with locked():
-        rows = synced(settings, read_ledger())
+        rows = synced(read_ledger(), found, destination(settings))
         write_ledger(rows)
     note(settings, rows)
-    console.print(as_table(rows))
+    print_ledger(rows)
 
 
 def main(
@@ -209,7 +226,7 @@ def main(
     """Send submissions/submission.csv to Kaggle, or to the local leaderboard."""
     if show_ledger:
         rows = read_ledger()
-        console.print(as_table(rows) if rows else "nothing was sent yet; `make submit` sends")
+        print_ledger(rows)
         return
     settings = load_settings()
     if get_scores:

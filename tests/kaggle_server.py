@@ -123,6 +123,8 @@ class Handler(BaseHTTPRequestHandler):
         elif fault == "stall":
             time.sleep(30)
             self.drop()
+        elif fault.startswith("200="):
+            self.reply({"code": int(fault[4:]), "message": "no"}, 200)
         elif fault.split(":")[0].isdigit():
             code, _, after = fault.partition(":")
             more = {"Retry_After": after} if after else {}

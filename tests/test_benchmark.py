@@ -86,7 +86,7 @@ def test_a_row_takes_the_place_of_its_old_one(arrays: Path) -> None:
     assert (
         "| `b` | 0.99 leaderboard | 0.99200 ± 0.00010 leaderboard (15 networks, mean of 3" in text
     )
-    assert "| 4,000 | 1,000 images/s; ours 4.0 times as fast | 50% |" in text
+    assert "| 4,000 | 1,000; ours 4.0 times as fast | 50% |" in text
 
 
 def test_the_dealings_are_compared_with_what_chance_would_give(arrays: Path) -> None:

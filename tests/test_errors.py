@@ -19,6 +19,9 @@ from conftest import REPOSITORY, write_yaml
         ("summary", "experiments/ensemble/metrics.json is missing; `dvc repro` makes it"),
         ("ui", "experiments/mlflow.db is missing: no runs yet; `make repro` makes some"),
         ("benchmark_csv", "data/raw/train.csv is missing; `dvc repro download` makes it"),
+        ("upload", "submissions/submission.csv is missing; `dvc repro` makes it"),
+        ("deals 1", "only the embedded competition (competition.source) can be dealt anew"),
+        ("benchmark", "the benchmark needs `competition.source: embedded` in params.yaml"),
         ("check", "params.yaml: recipes: experiments/recipes/gone.yaml does not exist"),
     ],
 )

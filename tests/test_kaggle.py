@@ -83,6 +83,8 @@ def whole() -> bool:
 RECOVERS: dict[str, tuple[str, list[str]]] = {
     "429 with Retry-After": ("DownloadDataFiles", ["429:1"]),
     "500 once": ("DownloadDataFiles", ["500"]),
+    "503 once, at signing in": ("IntrospectToken", ["503"]),
+    "500 told under 200": ("DownloadDataFiles", ["200=500"]),
     "503 once": ("GET", ["503"]),
     "connection reset": ("DownloadDataFiles", ["reset"]),
     "body cut once": ("GET", ["cut"]),
@@ -175,11 +177,29 @@ def test_files_that_are_there_are_not_fetched_and_wrong_ones_are(kaggle: Kaggle)
     kaggle.calls.clear()
     fetch(load_settings())
     assert kaggle.calls == []
-    with (RAW / "test.csv").open("a") as file:
-        file.write("1,2,3,4\n")
+    (RAW / "test.csv").write_bytes(competition_files()["test.csv"].replace(b"0,2", b"9,2", 1))
     fetch(load_settings())
     assert "DownloadDataFiles" in kaggle.calls
     assert whole()
+
+
+def test_files_of_the_same_shape_from_elsewhere_are_not_taken_for_kaggles(kaggle: Kaggle) -> None:
+    RAW.mkdir(parents=True)
+    for name, content in competition_files().items():
+        (RAW / name).write_bytes(content.replace(b"1,2", b"7,7"))
+    fetch(load_settings())
+    assert whole()
+
+
+def test_a_token_with_a_line_end_serves_and_a_refused_one_is_not_shown(
+    kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", f"{TOKEN}\n")
+    assert outcome(lambda: fetch(load_settings())) == (0, "")
+    for wrong in ("expired-token-9c1d", "x" * 300, "bad\nline"):
+        monkeypatch.setenv("KAGGLE_API_TOKEN", wrong)
+        code, said = outcome(lambda: upload.sync(load_settings()))
+        assert (code, wrong[:20] in said, wrong.splitlines()[0] in said) == (1, False, False)
 
 
 def test_another_competitions_files_are_refused(kaggle: Kaggle) -> None:
@@ -241,7 +261,8 @@ def make_submission(label: int = 0, cv: float = 0.99) -> None:
     scores = {"cv_accuracy": cv, "cv_accuracy_low": cv - 0.001, "cv_accuracy_high": cv + 0.001}
     write_json(Path("submissions/metrics.json"), scores)
     digest = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
-    lock = {"stages": {"submission": {"outs": [{"path": str(file), "md5": digest}]}}}
+    made = {"outs": [{"path": str(file), "md5": digest}], "params": {"params.yaml": {"seed": 0}}}
+    lock = {"stages": {"submission": made}}
     write_yaml(Path("dvc.lock"), lock)
     Path(".gitignore").write_text("home\nexperiments/mlflow*\nexperiments/artifacts\ndata\n")
     git("init", "-q")
@@ -249,7 +270,7 @@ def make_submission(label: int = 0, cv: float = 0.99) -> None:
     git("commit", "-q", "--allow-empty", "-m", "x")
 
 
-def submit(message: str = "try", **options: Any) -> tuple[int, str]:
+def submit(message: str = "try [/old]", **options: Any) -> tuple[int, str]:
     chosen: dict[str, Any] = {"dry_run": False, "force": [], "wait": 5.0} | options
     settings = chosen.pop("settings", None) or load_settings()
     return outcome(lambda: upload.submit(settings, message, **chosen))
@@ -261,6 +282,7 @@ SUBMITS: dict[str, tuple[str, list[str]]] = {
     "429 with Retry-After, at the start": ("StartSubmissionUpload", ["429:1"]),
     "500 in place of the answer, not accepted": ("CreateSubmission", ["500"]),
     "reset before it was accepted": ("CreateSubmission", ["reset"]),
+    "500 told under 200, not accepted": ("CreateSubmission", ["200=500"]),
     "answer lost after it was accepted": ("CreateSubmission", ["lost"]),
     "answer lost, and the list is down at first": ("CreateSubmission", ["lost"]),
 }  # fmt: skip
@@ -409,11 +431,14 @@ def test_the_days_limit_is_told_before_anything_is_sent(kaggle: Kaggle) -> None:
     SEEN.append(("submit", "the day's limit reached", said, "1", "no row"))
 
 
-def test_it_refuses_what_one_would_regret_unless_forced_by_name(kaggle: Kaggle) -> None:
+def test_it_refuses_what_one_would_regret_unless_forced_by_name(
+    kaggle: Kaggle, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_submission(cv=0.99)
     assert submit() == (0, "")
     code, said = submit()
     assert (code, "this very file was sent on" in said, "--force sent" in said) == (1, True, True)
+    assert read_ledger()[0].message in capsys.readouterr().out
     make_submission(label=1, cv=0.98)
     code, said = submit()
     assert (code, "its CV 0.98 is below the best sent, 0.99" in said) == (1, True)
@@ -429,6 +454,12 @@ def test_it_refuses_what_one_would_regret_unless_forced_by_name(kaggle: Kaggle) 
 
 def test_a_file_another_revision_made_counts_as_uncommitted(kaggle: Kaggle) -> None:
     make_submission()
+    params = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(params.replace("seed: 0", "seed: 1"))
+    git("commit", "-qam", "another seed, not run")
+    code, said = submit()
+    assert (code, "--force uncommitted" in said) == (1, True)
+    Path("params.yaml").write_text(params)
     write_yaml(Path("dvc.lock"), {"stages": {}})
     git("commit", "-qam", "forget")
     code, said = submit()
@@ -491,7 +522,7 @@ def test_the_whole_road_as_commands_and_the_token_is_nowhere(kaggle: Kaggle, pro
 
 @pytest.mark.slow
 def test_the_table_in_docs_is_what_was_seen() -> None:
-    if len(SEEN) < 47:
+    if len(SEEN) < 50:
         pytest.skip("only some of the tests were run")
     lines = [
         "# What goes wrong with Kaggle, and what then happens",
