@@ -491,6 +491,7 @@ def test_submissions_made_elsewhere_get_a_row(
     assert "by hand" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_whole_road_as_commands_and_the_token_is_nowhere(kaggle: Kaggle, project: Path) -> None:
     def run(*command: str) -> str:
         result = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
