@@ -246,7 +246,7 @@ def test_mlflow_has_a_run_a_stage_with_a_child_a_fold_and_a_trial(
     assert len(client.get_metric_history(fold.info.run_id, "val_accuracy")) == 40
     assert parent.data.tags["dvc_stage"] == "train@tiny"
     assert len(parent.data.tags["git_revision"]) == 40
-    digest = hashlib.sha256((done / "data/arrays/train_images.npy").read_bytes()).hexdigest()
+    digest = hashlib.sha256(np.load(done / "data/arrays/train_images.npy").tobytes()).hexdigest()
     assert parent.data.params["data_sha256.train_images"] == digest
     assert "curves.png" in [each.path for each in client.list_artifacts(parent.info.run_id)]
     (model,) = fold.outputs.model_outputs
@@ -269,7 +269,7 @@ def test_killed_in_the_middle_of_a_fold_it_ends_with_the_same_files(
     )
     assert process.stdout
     for line in process.stdout:
-        if "fold 2/2  epoch 20/40" in line:
+        if "fold 2  network 2/2  epoch 20/40" in line:
             os.killpg(process.pid, signal.SIGKILL)
             break
     else:
@@ -279,9 +279,9 @@ def test_killed_in_the_middle_of_a_fold_it_ends_with_the_same_files(
     time.sleep(0.5)
     assert not (begun / IDENTICAL[0]).exists()
     output = run(begun, "dvc", "repro")
-    assert "fold 1/2" not in output
-    assert "fold 2/2  epoch 40/40" in output
-    epochs = [line for line in output.splitlines() if "fold 2/2" in line]
+    assert "network 1/2" not in output
+    assert "network 2/2  epoch 40/40" in output
+    epochs = [line for line in output.splitlines() if "network 2/2" in line]
     assert len(epochs) <= 21  # the epoch in hand at most is repeated
     for name in IDENTICAL:
         assert (begun / name).read_bytes() == (done / name).read_bytes(), name
@@ -292,7 +292,7 @@ def test_a_mistake_found_by_dvc_repro_leaves_what_was_there(done: Path) -> None:
     good = (done / "params.yaml").read_text()
     for wrong, said in (
         (good.replace("deal: 0", "deal: -1"), "params.yaml: competition.deal: Input should be"),
-        (good.replace("source: embedded", "source: kaggle"), "kaggle does not work yet"),
+        (good.replace("source: embedded", "source: kaggle"), "no Kaggle credentials found"),
         (good.replace("folds: 2", "folds: 90"), "preprocess.folds: 90 folds, but label"),
     ):
         (done / "params.yaml").write_text(wrong)
