@@ -27,6 +27,7 @@ FETCHED = Path("experiments/cache/fetched.json")  # which files data/raw/ has, a
 MOUNTED = Path("/kaggle/input")  # where a Kaggle notebook has the competition's files
 UNPACKED_LIMIT = 4 << 30  # bytes; what claims to unpack to more is not a competition of pixels
 BLOCK = 1 << 20
+UNFINISHED = ".kaggle-"  # how the folder in data/raw/ of a download under way is called
 
 
 class NotWholeError(UserError):
@@ -79,7 +80,9 @@ def fetch(settings: Settings) -> None:
         say(f"{RAW}/ has the files of {competition.slug} already, whole; nothing is fetched")
         return
     RAW.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=RAW, prefix=".kaggle-") as temporary:
+    for left in RAW.glob(f"{UNFINISHED}*"):  # by a kill; the stage's lock says nobody is at it
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=RAW, prefix=UNFINISHED) as temporary:
         folder = Path(temporary)
         mounted = next(
             (path for path in _mounts(competition.slug) if (path / "train.csv").is_file()), None

@@ -202,6 +202,14 @@ def test_a_token_with_a_line_end_serves_and_a_refused_one_is_not_shown(
         assert (code, wrong[:20] in said, wrong.splitlines()[0] in said) == (1, False, False)
 
 
+def test_what_a_killed_download_left_is_cleared_away(kaggle: Kaggle) -> None:
+    left = RAW / ".kaggle-abc"
+    left.mkdir(parents=True)
+    (left / f"{SLUG}.zip").write_bytes(b"half")
+    fetch(load_settings())
+    assert whole()
+
+
 def test_another_competitions_files_are_refused(kaggle: Kaggle) -> None:
     kaggle.files["train.csv"] = kaggle.files["train.csv"] + b"1,2,3,4,5\n"
     code, said = outcome(lambda: fetch(load_settings()))
