@@ -59,7 +59,7 @@ def main(
         list[str] | None, typer.Option("-S", help="As of `dvc exp run`: train.epochs=6")
     ] = None,
 ) -> None:
-    """Run the pipeline on each dealing; show leaderboard minus CV, which should be about zero."""
+    """Run the pipeline on each dealing; show leaderboard minus CV."""
     settings = load_settings()
     if settings.competition.source != "embedded":
         raise UserError("only the embedded competition (competition.source) can be dealt anew")

@@ -103,19 +103,16 @@ def kaggle_ready(settings: Settings) -> Iterator[Finding]:
     needed = settings.competition.source == "kaggle"
     bad = BAD if needed else ASIDE
     slug = settings.competition.slug
-    impatient = settings.model_copy(
-        update={"kaggle": settings.kaggle.model_copy(update={"attempts": 1})}
-    )
     try:
-        who = call(impatient, "whoami")
+        who = call(settings, "whoami", repeat=False)
     except UserError as error:
         yield "Kaggle", bad, str(error)
         return
     yield "Kaggle", GOOD, f"{who['kind'].lower().replace('_', ' ')} of {who['username']}"
     try:
-        files = call(impatient, "files", slug)
+        files = call(settings, "files", slug, repeat=False)
         yield "rules", GOOD, f"accepted: {slug} shows its {len(files)} files"
-        limits = call(impatient, "limits", slug)
+        limits = call(settings, "limits", slug, repeat=False)
     except UserError as error:
         yield "competition", bad, str(error)
         return

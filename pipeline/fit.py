@@ -23,10 +23,10 @@ from pipeline.models import (
 from pipeline.recipe import Recipe
 from pipeline.seeds import random_key
 
-# Of the rows held out, those looked at after each epoch: enough to see a training go wrong, and a
-# twentieth of its time saved. All of them are predicted when it is done.
+# Of the rows held out, those looked at after each epoch: enough to see a training go wrong. All of
+# them are predicted when it is done.
 WATCHED_ROWS = 2000
-# Steps that TensorFlow runs without coming back to Python: a tenth of a small network's time.
+# Steps that TensorFlow runs without coming back to Python, which costs a small network time.
 STEPS_PER_EXECUTION = 16
 
 

@@ -30,6 +30,11 @@ class ServiceError(UserError):
         self.unclear, self.after = unclear, after  # after: worth trying again in so many seconds
 
 
+def pause(error: ServiceError, attempt: int) -> float:
+    """Seconds to wait after the `attempt`th try: as long as Kaggle asks, and each time longer."""
+    return max(error.after or 0.0, 2.0 ** (attempt - 1))
+
+
 def call(
     settings: Settings,
     name: str,
@@ -43,7 +48,7 @@ def call(
         settings: whose `kaggle` section says how long to wait and how often to try.
         name: the call.
         arguments: its arguments.
-        repeat: False for a call that must not be made twice.
+        repeat: False for a call that must not be made twice, or is not worth it.
         progress: a number that rises while the call gets on; the time limit is for a standstill.
 
     Raises:
@@ -56,7 +61,7 @@ def call(
         except ServiceError as error:
             if error.after is None or attempt == attempts:
                 raise
-            wait = max(error.after, 2.0 ** (attempt - 1))
+            wait = pause(error, attempt)
             if wait > LONGEST_WAIT:
                 raise
             say(f"{error}; trying again in {wait:.0f} s ({attempt + 1} of {attempts})")

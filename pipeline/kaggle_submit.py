@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.config import Settings
 from pipeline.console import UserError, say
 from pipeline.files import SUBMISSION
-from pipeline.kaggle_service import LONGEST_WAIT, ServiceError, call
+from pipeline.kaggle_service import LONGEST_WAIT, ServiceError, call, pause
 from pipeline.ledger import COMPLETE, ERROR, PENDING, SENDING, UNCLEAR, Row
 
 # In an answer that has a reference all the same.
@@ -84,7 +84,7 @@ def send(settings: Settings, row: Row) -> Row:
                 return updated(row, found)
         elif fault.after is None:
             raise fault
-        wait = max(fault.after or 0.0, 2.0 ** (attempt - 1))
+        wait = pause(fault, attempt)
         if attempt == settings.kaggle.attempts or wait > LONGEST_WAIT:
             break
         say(f"{fault}; it did not count; sending it again in {wait:.0f} s")

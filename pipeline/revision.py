@@ -37,7 +37,7 @@ def made_by_head(path: Path) -> bool:
     except (OSError, subprocess.CalledProcessError, yaml.YAMLError):
         return False
     made = any(
-        out["path"] == path.as_posix() and out["md5"] == _md5(path)
+        out["path"] == path.as_posix() and out.get("md5") == _md5(path)
         for stage in stages
         for out in stage.get("outs", [])
     )

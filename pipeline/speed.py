@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.batches import Digits
+from pipeline.canvas import place
 from pipeline.fit import fit
 from pipeline.hardware import keras, tf
 from pipeline.models import build_model, build_optimizer, scaling_layer
@@ -27,10 +28,7 @@ def measure_speed(recipe: Recipe, data: Data, classes: int, precision: str) -> d
         medians of three rounds.
     """
     rows = min(len(data.train_labels), max(8000, 12 * recipe.batch_size))
-    images = data.train_images[:rows]
-    if recipe.canvas:
-        extra = (recipe.canvas.height - images.shape[1], recipe.canvas.width - images.shape[2])
-        images = np.pad(images, ((0, 0), (0, extra[0]), (0, extra[1]), (0, 0)))
+    images = place(data.train_images, np.arange(rows), recipe.canvas, 0)
     digits = Digits(images, data.train_labels[:rows])
     bare = recipe.model_copy(update={"validation": None, "callbacks": []})
     stock = stock_epochs(bare, digits, classes)

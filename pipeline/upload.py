@@ -154,12 +154,12 @@ def note(settings: Settings, rows: list[Row]) -> None:
     draw(read_ledger())
     for row in rows:
         score = number(row.public_score)
-        if row.run_id and score is not None:
-            tracking.find_run(settings, "submission_sha256", row.sha256)  # connects
-            tracking.log_metrics(row.run_id, {"public_score": score})
+        if row.sha256 and score is not None:
+            run_id = tracking.find_run(settings, "submission_sha256", row.sha256)
+            tracking.log_metrics(run_id, {"public_score": score})
             tags = {"submission_reference": row.reference, "submission_status": row.status}
-            tracking.log_tags(row.run_id, tags)
-            tracking.log_file(row.run_id, PICTURE)
+            tracking.log_tags(run_id, tags)
+            tracking.log_file(run_id, PICTURE)
 
 
 def submit(
