@@ -22,6 +22,20 @@ def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> t
     transforms = _affine(images.shape, tf.shape(images)[0], seed, augmentation)
     if augmentation.elastic_alpha:
         return _warp(images, transforms, _displacements(images, seed, augmentation))
+    return _transform(images, transforms)
+
+
+def view(images: tf.Tensor, number: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+    """All images changed alike, by the draw that `number`, int64, stands for; nothing elastic.
+
+    The same for every image, so that what is predicted of one does not depend on its neighbours.
+    """
+    seed = tf.stack([tf.constant(0, tf.int64), number])
+    transforms = _affine(images.shape, tf.constant(1), seed, augmentation)
+    return _transform(images, tf.repeat(transforms, tf.shape(images)[0], axis=0))
+
+
+def _transform(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
     zero = tf.zeros_like(transforms[:, :2])
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,

@@ -109,7 +109,7 @@ def _fit(task: Task, data: Data, folder: Path, report: Callable[[Epoch], Any]) -
         )
 
     fitted = go_on(train, "fit")
-    probabilities = predict(fitted.model, judged.images)
+    probabilities = predict(fitted.model, judged.images, task.recipe)
     history = fitted.history
     if task.recipe.refit and task.test:
         # The rows held out have had their predictions; now they may be learned from too.
@@ -131,7 +131,8 @@ def _train(task: Task, data: Data, folder: Path, report: Callable[[Epoch], Any])
     write_array(unfinished / "probabilities.npy", probabilities)
     written = ["probabilities.npy"]
     if task.test:
-        write_array(unfinished / "test.npy", predict(model, input_images(task, data)))
+        test_probabilities = predict(model, input_images(task, data), task.recipe)
+        write_array(unfinished / "test.npy", test_probabilities)
         with replacing(unfinished / "model.keras") as temporary:
             model.save(temporary)
         written += ["test.npy", "model.keras"]

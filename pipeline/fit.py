@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from pipeline.augment import view
 from pipeline.batches import PREDICT_BATCH, Digits, training_batches, watched_batches
 from pipeline.checkpoint import Checkpoint, Epoch, read_checkpoint, write_checkpoint
 from pipeline.files import sha256_json
@@ -207,11 +208,27 @@ def fit(
     return Fitted(final, model, each_epoch.history)
 
 
-def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Probabilities, float32 (rows, classes), of raw pixels."""
+def predict(model: keras.Model, images: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Probabilities, float32 (rows, classes), of raw pixels: the mean over the recipe's views.
+
+    Each of `recipe.views` looks at the images shifted, turned and so on by a draw of its own from
+    the ranges of the recipe's augmentation; one view is the images as they are.
+    """
     if not len(images):  # TensorFlow's convolutions fail on none
         return np.zeros((0, model.output_shape[-1]), np.float32)
-    step = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
+    scaling, *layers = model.layers
+    network = keras.Sequential(layers)
+
+    def step(batch: tf.Tensor) -> tf.Tensor:
+        scaled = scaling(tf.cast(batch, tf.float32))
+        if recipe.views == 1:
+            return network(scaled, training=False)
+        total = tf.zeros((tf.shape(batch)[0], model.output_shape[-1]))
+        for number in tf.range(tf.constant(recipe.views, tf.int64)):
+            total += network(view(scaled, number, recipe.augmentation), training=False)
+        return total / recipe.views
+
+    step = tf.function(step, reduce_retracing=True)
     starts = range(0, len(images), PREDICT_BATCH)
     batches = (tf.constant(images[start : start + PREDICT_BATCH]) for start in starts)
     return np.concatenate([step(batch).numpy() for batch in batches])

@@ -149,6 +149,7 @@ class Recipe(Frozen):
     validation: float | None = Field(None, gt=0, lt=1, description="share of the training rows")
     callbacks: list[Named] = Field(default_factory=list)
     refit: bool = False
+    views: int = Field(1, ge=1, description="augmented views a prediction is the mean of; 1: none")
     search: dict[str, Search] = Field(default_factory=dict)
 
     def input_shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
