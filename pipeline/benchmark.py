@@ -62,7 +62,8 @@ def train(
 ) -> tuple[list[Data], list[Result]]:
     """Train the networks that `split` asks for, one after the other."""
 
-    def report(task: Task, row: Epoch) -> None:
+    def report(task: Task, history: list[Epoch]) -> None:
+        row = history[-1]
         say(
             f"{name}  network {len(results) + 1}  epoch {int(row['epoch'])}/{task.epochs}"
             f"  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}  {row['seconds']:.1f} s"

@@ -22,7 +22,15 @@ import psutil
 from pipeline.batches import Digits
 from pipeline.checkpoint import Epoch
 from pipeline.console import say, warn
-from pipeline.files import CACHE, read_array, replacing, sha256_file, write_array, write_json
+from pipeline.files import (
+    CACHE,
+    read_array,
+    replacing,
+    sha256_file,
+    sha256_json,
+    write_array,
+    write_json,
+)
 from pipeline.fit import Fitted, fit, predict
 from pipeline.task import Data, Task, fingerprint, input_images, split_rows
 
@@ -46,7 +54,7 @@ class Result:
 def run_tasks(
     tasks: Iterable[Task],
     data: Data,
-    report: Callable[[Task, Epoch], Any] = lambda _task, _row: None,
+    report: Callable[[Task, list[Epoch]], Any] = lambda _task, _history: None,
 ) -> Iterator[Result]:
     """Run the tasks one after the other in this process; yield each one's result in turn.
 
@@ -77,22 +85,32 @@ def _finished(folder: Path) -> bool:
     if not folder.exists():
         return False
     try:
-        digests = json.loads((folder / "done.json").read_text())["sha256"]
-        whole = all(sha256_file(folder / name) == digest for name, digest in digests.items())
-    except (OSError, ValueError, KeyError):
+        done = json.loads((folder / "done.json").read_text())
+        itself, digests = done.pop("itself"), done["sha256"]
+        whole = itself == sha256_json(done) and all(
+            sha256_file(folder / name) == digest for name, digest in digests.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError):
         whole = False
     if not whole:
         warn(f"{folder} is damaged; training that fold again")
     return whole
 
 
-def _fit(task: Task, data: Data, folder: Path, report: Callable[[Epoch], Any]) -> tuple[Any, ...]:
+def _fit(
+    task: Task, data: Data, folder: Path, report: Callable[[list[Epoch]], Any]
+) -> tuple[Any, ...]:
     """Train; return probabilities of the held-out rows, the network for the rest, its history."""
     learned, held_out = split_rows(task, data)
     train, judged = (
         Digits(input_images(task, data, rows), data.train_labels[rows])
         for rows in (learned, held_out)
     )
+
+    history: list[Epoch] = []
+
+    def so_far(part: list[Epoch]) -> list[Epoch]:
+        return [*history, *({**row, "epoch": row["epoch"] + len(history)} for row in part)]
 
     def go_on(rows: Digits, part: str, start: Fitted | None = None) -> Fitted:
         return fit(
@@ -105,7 +123,7 @@ def _fit(task: Task, data: Data, folder: Path, report: Callable[[Epoch], Any]) -
             precision=task.precision,
             start=start,
             checkpoint=folder / f"{part}.npz",
-            report=report,
+            report=lambda part: report(so_far(part)),
         )
 
     fitted = go_on(train, "fit")
@@ -117,12 +135,11 @@ def _fit(task: Task, data: Data, folder: Path, report: Callable[[Epoch], Any]) -
         fitted = go_on(
             Digits(input_images(task, data, both), data.train_labels[both]), "refit", fitted
         )
-        later = [row | {"epoch": row["epoch"] + len(history)} for row in fitted.history]
-        history = [*history, *later]
+        history = so_far(fitted.history)
     return probabilities, fitted.model, history
 
 
-def _train(task: Task, data: Data, folder: Path, report: Callable[[Epoch], Any]) -> None:
+def _train(task: Task, data: Data, folder: Path, report: Callable[[list[Epoch]], Any]) -> None:
     """Train into a folder beside the final one, going on from its checkpoint; then rename it."""
     unfinished = folder.with_suffix(".partial")
     unfinished.mkdir(parents=True, exist_ok=True)
@@ -142,7 +159,7 @@ def _train(task: Task, data: Data, folder: Path, report: Callable[[Epoch], Any])
         "history": history,
         "sha256": {name: sha256_file(unfinished / name) for name in written},
     }
-    write_json(unfinished / "done.json", done)
+    write_json(unfinished / "done.json", done | {"itself": sha256_json(done)})
     shutil.rmtree(folder, ignore_errors=True)  # there only if it was damaged
     unfinished.rename(folder)
     for checkpoint in folder.glob("*.npz"):

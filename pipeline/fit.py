@@ -56,7 +56,7 @@ class _EachEpoch(keras.callbacks.Callback):
         callbacks: list[keras.callbacks.Callback],
         saved: Checkpoint | None,
         checkpoint: Path | None,
-        report: Callable[[Epoch], Any],
+        report: Callable[[list[Epoch]], Any],
     ) -> None:
         super().__init__()
         self.key, self.epoch, self.callbacks, self.saved = key, epoch, callbacks, saved
@@ -83,7 +83,7 @@ class _EachEpoch(keras.callbacks.Callback):
         self.history.append(row)
         if self.checkpoint:
             write_checkpoint(self.checkpoint, self.model, self.callbacks, self.history)
-        self.report(row)
+        self.report(list(self.history))
 
 
 def _random_states(model: keras.Model) -> list[Any]:
@@ -162,7 +162,7 @@ def fit(
     precision: str,
     start: Fitted | None = None,
     checkpoint: Path | None = None,
-    report: Callable[[Epoch], Any] = lambda _: None,
+    report: Callable[[list[Epoch]], Any] = lambda _: None,
 ) -> Fitted:
     """Train the recipe's network on `train`; `held_out` is watched, and changes nothing.
 
@@ -177,7 +177,7 @@ def fit(
         precision: a Keras dtype policy, `float32` or `mixed_bfloat16`, for the training.
         start: a network to go on training, optimiser and all, in place of a new one.
         checkpoint: a file to write after each epoch and, if it is there, to go on from.
-        report: called with each epoch's row of the history; what it raises ends the training.
+        report: called after each epoch with the history so far; what it raises ends the training.
     """
     learned, watched = _watch(recipe, train, held_out, key)
     if start:

@@ -88,6 +88,12 @@ def describe() -> dict[str, Any]:
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
         "gpus": details,
+        # Threads and kernels may be set from outside; another number of threads, other bits.
+        "environment": {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name.startswith(("TF_NUM_", "TF_ENABLE_ONEDNN", "OMP_", "ONEDNN_", "DNNL_"))
+        },
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
     }

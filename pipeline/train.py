@@ -61,15 +61,16 @@ class Progress:
         self.started = time.perf_counter()
         self.epochs_run = 0
 
-    def __call__(self, task: Task, row: Epoch) -> None:
-        """Print the line of an epoch that has just ended."""
+    def __call__(self, task: Task, history: list[Epoch]) -> None:
+        """Print the line of the epoch that has just ended."""
         self.epochs_run += 1
-        position = self.tasks.index(task)
-        remaining = (len(self.tasks) - position) * task.epochs - int(row["epoch"])
+        position, row = self.tasks.index(task), history[-1]
+        epochs = task.epochs * (2 if task.recipe.refit else 1)
+        remaining = (len(self.tasks) - position) * epochs - len(history)
         left = (time.perf_counter() - self.started) / self.epochs_run * remaining
         say(
             f"{self.name}  {label(task)}  network {position + 1}/{len(self.tasks)}"
-            f"  epoch {int(row['epoch']):2}/{task.epochs}  loss {row['loss']:.4f}"
+            f"  epoch {len(history):2}/{epochs}  loss {row['loss']:.4f}"
             f"  accuracy {row['accuracy']:.4f}  validation {row['val_accuracy']:.4f}"
             f"  {row['seconds']:.1f} s  left {duration(left)}"
         )

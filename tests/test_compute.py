@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline import compute
+from pipeline.checkpoint import Epoch
 from pipeline.compute import Result, run_tasks
 from pipeline.console import UserError
 from pipeline.files import CACHE
@@ -24,7 +25,7 @@ def task(**changes: object) -> Task:
 def run(*tasks: Task) -> tuple[list[Result], int]:
     """The results, and how many epochs had to be run."""
     epochs: list[object] = []
-    results = list(run_tasks(tasks, load_data(), lambda _task, row: epochs.append(row)))
+    results = list(run_tasks(tasks, load_data(), lambda _task, history: epochs.append(history)))
     return results, len(epochs)
 
 
@@ -178,13 +179,13 @@ def test_a_refit_that_was_killed_ends_as_if_undisturbed(arrays: Path) -> None:
     for epoch in (1, 2, 3):
         seen: list[int] = []
 
-        def stop(_task: Task, row: dict[str, float], seen: list[int] = seen) -> None:
-            seen.append(int(row["epoch"]))
+        def stop(_task: Task, history: list[Epoch], seen: list[int] = seen) -> None:
+            seen.append(len(history))
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
             list(run_tasks([task(recipe=refit)], load_data(), stop))
-        assert len(seen) == 1, epoch
+        assert seen == [epoch]
     (resumed,), trained = run(task(recipe=refit))
     assert trained == 1
     assert np.array_equal(expected, resumed.test_probabilities)
