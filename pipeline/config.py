@@ -62,6 +62,8 @@ class Tune(Frozen):
     trials: int = Field(ge=0)
     rows: int = Field(ge=1)
     epochs: int | None = Field(ge=1)
+    pruner: Literal["none", "median", "hyperband"]
+    confirm: int = Field(ge=1)
 
 
 class Train(Frozen):

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from pipeline.files import replacing
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG file, the same bytes for the same figure, and close it."""
     figure.set_layout_engine("constrained")
     with replacing(path) as temporary:
         # No software version inside: the same picture is the same file.
@@ -45,7 +46,7 @@ def curves(history: pd.DataFrame, path: Path, title: str) -> None:
     # What matters in accuracy is its last per cent; the first epoch would flatten it.
     last = history.groupby("epoch")["val_accuracy"].mean().iloc[-1]
     axes[1].set_ylim(1 - max(4 * (1 - last), 0.01), 1.0005)
-    _save(figure, path)
+    save(figure, path)
 
 
 def confusion_matrix(counts: np.ndarray, path: Path, title: str) -> None:
@@ -61,7 +62,7 @@ def confusion_matrix(counts: np.ndarray, path: Path, title: str) -> None:
         axis.text(predicted, actual, f"{value:,}", ha="center", va="center", color=colour, size=8)
     ticks = range(len(counts))
     axis.set(xlabel="predicted", ylabel="actual", title=title, xticks=ticks, yticks=ticks)
-    _save(figure, path)
+    save(figure, path)
 
 
 def images(pictures: np.ndarray, captions: Sequence[str], path: Path, title: str) -> None:
@@ -75,7 +76,7 @@ def images(pictures: np.ndarray, captions: Sequence[str], path: Path, title: str
     for axis, picture, caption in zip(axes.flat, pictures, captions, strict=False):
         axis.imshow(picture.squeeze(), cmap="gray_r", vmin=0, vmax=255)
         axis.set_title(caption, size=8)
-    _save(figure, path)
+    save(figure, path)
 
 
 def sent(table: pd.DataFrame, path: Path) -> None:
@@ -95,4 +96,4 @@ def sent(table: pd.DataFrame, path: Path) -> None:
     axis.set(ylabel="accuracy", title="What was sent: cross-validation against the leaderboard")
     axis.grid(alpha=0.3)
     axis.legend()
-    _save(figure, path)
+    save(figure, path)

@@ -11,8 +11,12 @@ def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 def interval(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """The accuracy's 95% interval (Wilson's), rows taken as independent."""
-    correct = int((probabilities.argmax(axis=1) == labels).sum())
-    bounds = binomtest(correct, len(labels)).proportion_ci(method="wilson")
+    return share_interval(int((probabilities.argmax(axis=1) == labels).sum()), len(labels))
+
+
+def share_interval(correct: int, rows: int) -> tuple[float, float]:
+    """The 95% interval (Wilson's) of a share of which `correct` of `rows` is a sample."""
+    bounds = binomtest(correct, rows).proportion_ci(method="wilson")
     return float(bounds.low), float(bounds.high)
 
 

@@ -1,7 +1,6 @@
 """Stage, one a recipe: k folds -> experiments/train/<recipe>/, with out-of-fold probabilities."""
 
 import shutil
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,12 +9,12 @@ import pandas as pd
 import typer
 
 from pipeline import plots, tracking
-from pipeline.checkpoint import Epoch
 from pipeline.compute import Result, run_tasks
 from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, duration, run_command, say
 from pipeline.files import TRAINED, remove_others, replacing, sha256_json, write_array, write_json
-from pipeline.hardware import describe, keras, resolve_precision
+from pipeline.folds import Progress, fold_tasks, label
+from pipeline.hardware import describe, keras
 from pipeline.models import check_recipe
 from pipeline.recipe import load_recipe, recipe_path
 from pipeline.scores import accuracy
@@ -24,56 +23,9 @@ from pipeline.task import Data, Task, fingerprint, input_images, load_data
 from pipeline.tuned import judged_rows
 
 
-def fold_tasks(settings: Settings, name: str) -> list[Task]:
-    """The recipe's folds, each a task, `train.repeats` times, with the values that tuning took."""
-    recipe = load_recipe(name, tuned=True)
-    return [
-        Task(
-            name=name,
-            recipe=recipe,
-            classes=settings.competition.classes,
-            epochs=settings.train.epochs or recipe.epochs,
-            precision=resolve_precision(settings.train.precision),
-            seed=settings.seed,
-            fold=fold,
-            repeat=repeat,
-        )
-        for repeat in range(settings.train.repeats)
-        for fold in range(settings.preprocess.folds)
-    ]
-
-
-def label(task: Task) -> str:
-    """`fold 1`, or of a repeat `fold 1 repeat 2`."""
-    return f"fold {task.fold + 1}" + (f" repeat {task.repeat + 1}" if task.repeat else "")
-
-
 def model_name(task: Task) -> str:
     """`fold0.keras`, or of a repeat `fold0_repeat1.keras`."""
     return f"fold{task.fold}" + (f"_repeat{task.repeat}" if task.repeat else "") + ".keras"
-
-
-class Progress:
-    """A line an epoch: where the training is, how good it is so far, and the time left."""
-
-    def __init__(self, name: str, tasks: list[Task]) -> None:
-        self.name, self.tasks = name, tasks
-        self.started = time.perf_counter()
-        self.epochs_run = 0
-
-    def __call__(self, task: Task, history: list[Epoch]) -> None:
-        """Print the line of the epoch that has just ended."""
-        self.epochs_run += 1
-        position, row = self.tasks.index(task), history[-1]
-        epochs = task.epochs * (2 if task.recipe.refit else 1)
-        remaining = (len(self.tasks) - position) * epochs - len(history)
-        left = (time.perf_counter() - self.started) / self.epochs_run * remaining
-        say(
-            f"{self.name}  {label(task)}  network {position + 1}/{len(self.tasks)}"
-            f"  epoch {len(history):2}/{epochs}  loss {row['loss']:.4f}"
-            f"  accuracy {row['accuracy']:.4f}  validation {row['val_accuracy']:.4f}"
-            f"  {row['seconds']:.1f} s  left {duration(left)}"
-        )
 
 
 def log_fold(
@@ -143,7 +95,7 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
     settings = load_settings()
     with stage(f"train-{recipe}"):
         data = load_data()
-        tasks = fold_tasks(settings, recipe)
+        tasks = fold_tasks(settings, recipe, load_recipe(recipe, tuned=True))
         path, shape = recipe_path(recipe), data.train_images.shape[1:]
         check_recipe(tasks[0].recipe, path, shape, settings.competition.classes)
         say(f"{recipe}: {len(tasks)} networks, {tasks[0].epochs} epochs, {tasks[0].precision}")
