@@ -5,7 +5,6 @@ cache, so a run that was cut goes on.
 """
 
 from dataclasses import replace
-from itertools import product
 from typing import Annotated, Any
 
 import numpy as np
@@ -25,18 +24,18 @@ from pipeline.study import open_study
 from pipeline.task import Data, Task, load_data
 from pipeline.tuned import tuning_rows
 
-SHORT = tuple(product((3000, 10000), (3, 8)))  # rows and epochs of a trial
+SHORT = ((3000, 3), (3000, 10), (10000, 3), (10000, 6))  # rows and epochs of a trial
 
 
 def _with(settings: Settings, **tune: Any) -> Settings:
     return settings.model_copy(update={"tune": settings.tune.model_copy(update=tune)})
 
 
-def pruning(settings: Settings, name: str, data: Data) -> Table:
+def pruning(settings: Settings, name: str, data: Data, pruners: list[Any]) -> Table:
     """Run the same study without pruning and with each pruner."""
     table = Table("pruner", "trials", "pruned", "seconds", "of none", "best accuracy", title=name)
     whole = None
-    for pruner in ("none", "median", "hyperband"):
+    for pruner in pruners:
         study = open_study(_with(settings, pruner=pruner), name, data)
         for number in range(len(study.finished(settings.tune.trials)), settings.tune.trials):
             trial = study.run_trial(number)
@@ -106,14 +105,21 @@ def fidelity(settings: Settings, name: str, data: Data, count: int) -> Table:
 def main(
     recipe: Annotated[str, typer.Argument(help="A name in experiments/recipes/.")] = "compact",
     trials: Annotated[int, typer.Option(help="Of each study.")] = 40,
-    settings_drawn: Annotated[int, typer.Option(help="To be ranked, short and in full.")] = 12,
+    drawn: Annotated[int, typer.Option(help="Settings to be ranked, short and in full.")] = 12,
+    pruner: Annotated[
+        list[str], typer.Option(help="Which to compare; the first is the measure.")
+    ] = [
+        "none",
+        "median",
+        "hyperband",
+    ],
 ) -> None:
     """Measure pruning, and how well short trials rank; some 45 minutes on 2 cores."""
     settings = load_settings()
     with stage("benchmark-tune"):
         data = load_data()
-        console.print(pruning(_with(settings, trials=trials), recipe, data))
-        console.print(fidelity(settings, recipe, data, settings_drawn))
+        console.print(pruning(_with(settings, trials=trials), recipe, data, pruner))
+        console.print(fidelity(settings, recipe, data, drawn))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from pipeline.files import (
     write_array,
     write_json,
 )
+from pipeline.model_plan import member, plan
+from pipeline.recipe import load_recipe
 from pipeline.scores import accuracy, interval
 from pipeline.stage import stage
 from pipeline.tuned import judged_rows
@@ -132,11 +134,13 @@ def make_blend(settings: Settings) -> dict[str, Any]:
     judged = judged_rows(settings, settings.recipes, labels, folds)
     nested, members, labels = nested[judged], members[:, judged], labels[judged]
     low, high = interval(nested, labels)
+    write_array(BLENDED / "correct.npy", nested.argmax(axis=1) == labels)
     return {
         "cv_accuracy": accuracy(nested, labels),
         "cv_accuracy_low": low,
         "cv_accuracy_high": high,
         "cv_rows": len(labels),
+        "cv_rows_sha256": sha256_json([judged.tolist(), labels.tolist()]),
         "cv_log_loss": float(log_loss(labels, nested / nested.sum(1, keepdims=True))),
         "members": {
             name: {"weight": round(float(weight), 6), "cv_accuracy": accuracy(oof, labels)}
@@ -145,17 +149,34 @@ def make_blend(settings: Settings) -> dict[str, Any]:
     }
 
 
+def log_blend(settings: Settings, run: str | None, metrics: dict[str, Any]) -> None:
+    """Log all networks, as they are blended, as one model, and enter it in the registry."""
+    members, files = [], {"correct.npy": BLENDED / "correct.npy"}
+    for name in settings.recipes:
+        networks = {f"{name}_{path.stem}": path for path in sorted(TRAINED.glob(f"{name}/*.keras"))}
+        weight = metrics["members"][name]["weight"]
+        recipe = load_recipe(name, tuned=True)
+        members.append(member(settings, name, recipe, list(networks), weight))
+        files |= networks
+    example = np.asarray(read_array(ARRAYS / "test_images.npy")[:2])
+    register = {"rows_sha256": metrics["cv_rows_sha256"]}
+    tracking.log_model(run, plan(settings, members, example), files, register=register)
+
+
 def main() -> None:
     """Blend the recipes of params.yaml."""
     settings = load_settings()
     with stage("ensemble"):
         metrics = make_blend(settings)
-        write_json(BLENDED / "metrics.json", metrics)
         key = sha256_json([settings.model_dump(mode="json"), metrics])
+        write_json(BLENDED / "metrics.json", metrics | {"run_key": key})
         with tracking.run(settings, "ensemble", key=key) as run_id:
-            tracking.log_metrics(run_id, tracking.flatten(metrics))
+            numbers = tracking.flatten(metrics)
+            numbers.pop("cv_rows_sha256")
+            tracking.log_metrics(run_id, numbers)
             for picture in ("confusion.png", "worst_errors.png"):
                 tracking.log_file(run_id, BLENDED / picture)
+            log_blend(settings, run_id, metrics)
     say(
         f"blend: CV accuracy {metrics['cv_accuracy']:.5f} "
         f"({metrics['cv_accuracy_low']:.5f} to {metrics['cv_accuracy_high']:.5f}) of "

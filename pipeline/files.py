@@ -15,6 +15,8 @@ from pipeline.console import UserError
 
 RAW = Path("data/raw")  # the competition's CSV files
 ARRAYS = Path("data/arrays")  # the same, checked, as arrays
+TUNED = Path("experiments/tune")  # a file a recipe
+STUDIES = Path("experiments/studies")  # in git: long studies, which the next ones begin with
 TRAINED = Path("experiments/train")  # a folder a recipe
 BLENDED = Path("experiments/ensemble")
 SUBMISSION = Path("submissions/submission.csv")

@@ -12,11 +12,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.config import Frozen, read_yaml, validate
 from pipeline.console import UserError
+from pipeline.files import TUNED
 from pipeline.search import Search
 
 RECIPES = Path("experiments/recipes")
-TUNED = Path("experiments/tune")
-STUDIES = Path("experiments/studies")  # in git: long studies, which the next ones begin with
 
 
 def _named(value: Any) -> Any:

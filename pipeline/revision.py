@@ -26,6 +26,16 @@ def git_state() -> dict[str, str]:
     return {"git_revision": revision, "git_dirty": str(dirty).lower()}
 
 
+def code_sha256() -> str:
+    """The SHA-256 of the code and recipes that are here, whether committed or not."""
+    digest = hashlib.sha256()
+    for path in sorted(
+        [*Path("pipeline").glob("*.py"), *Path("experiments/recipes").glob("*.yaml")]
+    ):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
 def made_by_head(path: Path) -> bool:
     """Whether the revision checked out made this very file.
 

@@ -25,9 +25,9 @@ from pipeline.compute import run_tasks
 from pipeline.config import Settings, read_yaml
 from pipeline.console import say
 from pipeline.curves import CURVES, watcher
-from pipeline.files import CACHE, sha256_json, write_json
+from pipeline.files import CACHE, STUDIES, sha256_json, write_json
 from pipeline.folds import fold_tasks
-from pipeline.recipe import STUDIES, Recipe, load_recipe, recipe_path, with_values
+from pipeline.recipe import Recipe, load_recipe, recipe_path, with_values
 from pipeline.search import suggest
 from pipeline.task import Data, Task, fingerprint
 from pipeline.tuned import tuning_rows

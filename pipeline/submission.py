@@ -6,13 +6,15 @@ import numpy as np
 import pandas as pd
 
 from pipeline import tracking
-from pipeline.config import Competition, load_settings
+from pipeline.config import Competition, Settings, load_settings, read_yaml
 from pipeline.console import UserError, run_command, say
 from pipeline.files import (
     BLENDED,
     METRICS,
     RAW,
     SUBMISSION,
+    TRAINED,
+    TUNED,
     read_array,
     read_json,
     replacing,
@@ -20,7 +22,7 @@ from pipeline.files import (
     write_json,
 )
 from pipeline.leaderboard import leaderboard_accuracy
-from pipeline.stage import stage
+from pipeline.stage import stage, stage_seconds
 from pipeline.summary import print_summary
 from pipeline.tables import write_csv
 
@@ -65,6 +67,27 @@ def write_submission(path: Path, probabilities: np.ndarray, competition: Competi
     write_csv(path, {competition.id_column: ids, competition.prediction_column: labels})
 
 
+def show_whole(settings: Settings, metrics: dict[str, float]) -> None:
+    """Put the scores beside other executions', and link the stages that this one took over."""
+    execution = tracking.execution(settings)
+    stages = [
+        "download",
+        "preprocess",
+        "tune",
+        *map("train-{}".format, settings.recipes),
+        "ensemble",
+    ]
+    seconds = sum(stage_seconds(name) or 0.0 for name in stages)
+    tracking.log_metrics(execution, metrics | {"seconds": seconds})
+    for name in settings.recipes:
+        study = read_yaml(TUNED / f"{name}.yaml").get("study")
+        if study:
+            tracking.link(execution, f"tune {name}", study)
+        key = read_json(TRAINED / name / "metrics.json")["run_key"]
+        tracking.link(execution, f"train {name}", key)
+    tracking.link(execution, "ensemble", read_json(BLENDED / "metrics.json")["run_key"])
+
+
 def main() -> None:
     """Write the submission file, check it, and say how good it is."""
     settings = load_settings()
@@ -86,6 +109,7 @@ def main() -> None:
         with tracking.run(settings, "submission", key=digest, tags=tags) as run_id:
             tracking.log_metrics(run_id, metrics)
             tracking.log_file(run_id, SUBMISSION)
+            show_whole(settings, metrics)
     say(f"{SUBMISSION}: checked against the sample")
     print_summary(settings)
 

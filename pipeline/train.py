@@ -14,12 +14,13 @@ from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, duration, run_command, say
 from pipeline.files import TRAINED, remove_others, replacing, sha256_json, write_array, write_json
 from pipeline.folds import Progress, fold_tasks, label
-from pipeline.hardware import describe, keras
+from pipeline.hardware import describe
+from pipeline.model_plan import member, plan
 from pipeline.models import check_recipe
 from pipeline.recipe import load_recipe, recipe_path
 from pipeline.scores import accuracy
 from pipeline.stage import stage
-from pipeline.task import Data, Task, fingerprint, input_images, load_data
+from pipeline.task import Data, Task, fingerprint, load_data
 from pipeline.tuned import judged_rows
 
 
@@ -36,17 +37,30 @@ def log_fold(
     with tracking.run(
         settings, f"{task.name} {label(task)}", key=result.fingerprint, parent=parent
     ) as run_id:
-        if run_id is None:
-            return
         tracking.log_history(run_id, result.history)
-        tracking.log_metrics(run_id, {"fold_accuracy": score, "fold_seconds": result.seconds})
-        example = input_images(task, data, result.held_out[:2])
-        model = keras.models.load_model(result.model)
-        tracking.log_model(run_id, model, example, result.probabilities[:2])
+        seconds = sum(row["seconds"] for row in result.history)
+        rows = (len(data.train_labels) - len(result.held_out)) * len(result.history)
+        tracking.log_metrics(
+            run_id,
+            {
+                "fold_accuracy": score,
+                "fold_seconds": result.seconds,
+                "images_per_second": rows / seconds,
+            },
+        )
+        network = member(settings, task.name, task.recipe, ["network"])
+        example = np.asarray(data.train_images[result.held_out[:2]])
+        made = plan(settings, [network], example)
+        tracking.log_model(run_id, made, {"network": result.model})
 
 
 def collect(
-    tasks: list[Task], results: list[Result], data: Data, judged: np.ndarray, folder: Path
+    tasks: list[Task],
+    results: list[Result],
+    data: Data,
+    judged: np.ndarray,
+    folder: Path,
+    key: str,
 ) -> dict[str, Any]:
     """Write the networks' results as one, into `folder`, and return its metrics.
 
@@ -56,6 +70,7 @@ def collect(
         data: what they were trained on.
         judged: the rows that the accuracies are of, bool (rows,).
         folder: where to write.
+        key: of the run in MLflow, by which a later stage finds it.
     """
     labels, classes = data.train_labels, tasks[0].classes
     repeats = 1 + max(task.repeat for task in tasks)
@@ -82,6 +97,7 @@ def collect(
         "cv_accuracy_std": float(np.std(scores, ddof=1)),
         "folds": scores,
         "seconds": sum(result.seconds for result in results),
+        "run_key": key,
     }
     write_json(folder / "metrics.json", metrics)
     models = {model_name(task) for task in tasks}
@@ -104,6 +120,12 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
         params |= {"machine": describe(), "data_sha256": data.digests}
         key = sha256_json([fingerprint(task, data) for task in tasks])
         with tracking.run(settings, f"train {recipe}", key=key, params=params) as run_id:
+            for use, arrays in (("training", "train"), ("test", "test")):
+                digest, rows = (
+                    data.digests[f"{arrays}_images"],
+                    len(getattr(data, f"{arrays}_images")),
+                )
+                tracking.log_data(run_id, f"{arrays}_images", digest, rows, use)
             results = []
             for task, result in zip(
                 tasks, run_tasks(tasks, data, Progress(recipe, tasks)), strict=True
@@ -111,7 +133,7 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
                 results.append(result)
                 log_fold(settings, run_id, task, result, data)
             judged = judged_rows(settings, (recipe,), data.train_labels, data.folds)
-            metrics = collect(tasks, results, data, judged, TRAINED / recipe)
+            metrics = collect(tasks, results, data, judged, TRAINED / recipe, key)
             tracking.log_metrics(
                 run_id,
                 {name: metrics[name] for name in ("cv_accuracy", "cv_accuracy_std", "seconds")},

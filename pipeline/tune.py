@@ -18,10 +18,10 @@ from pipeline.compute import run_tasks
 from pipeline.config import Settings, load_settings
 from pipeline.console import duration, run_command, say
 from pipeline.curves import CURVES
-from pipeline.files import remove_others, write_text
+from pipeline.files import STUDIES, TUNED, remove_others, write_text
 from pipeline.folds import Progress, fold_tasks
 from pipeline.models import check_recipe
-from pipeline.recipe import STUDIES, TUNED, load_recipe, recipe_path, with_values
+from pipeline.recipe import load_recipe, recipe_path, with_values
 from pipeline.scores import paired_p_value, share_interval
 from pipeline.stage import stage
 from pipeline.study import Study, open_study

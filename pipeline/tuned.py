@@ -3,8 +3,8 @@
 import numpy as np
 
 from pipeline.config import Settings, read_yaml
+from pipeline.files import TUNED
 from pipeline.preprocess import stratified_slice
-from pipeline.recipe import TUNED
 
 
 def choosing_rows(settings: Settings, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline import plots, tracking
+from pipeline import plots
 from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, console, run_command, say, warn
 from pipeline.files import METRICS, RAW, SUBMISSION, read_json, sha256_file, sha256_json
@@ -42,6 +42,7 @@ from pipeline.ledger import (
     read_ledger,
     write_ledger,
 )
+from pipeline.mlflow_store import add_to_run, find_submission
 from pipeline.revision import git_state, made_by_head
 from pipeline.submission import check_submission
 
@@ -67,7 +68,7 @@ def describe_file(settings: Settings, message: str) -> Row:
         revision=state["git_revision"],
         dirty=state["git_dirty"],
         params_sha256=sha256_json(settings.model_dump(mode="json")),
-        run_id=tracking.find_run(settings, "submission_sha256", digest) or "",
+        run_id=find_submission(settings, digest) or "",
         cv_accuracy=str(scores["cv_accuracy"]),
         cv_accuracy_low=str(scores["cv_accuracy_low"]),
         cv_accuracy_high=str(scores["cv_accuracy_high"]),
@@ -155,11 +156,9 @@ def note(settings: Settings, rows: list[Row]) -> None:
     for row in rows:
         score = number(row.public_score)
         if row.sha256 and score is not None:
-            run_id = tracking.find_run(settings, "submission_sha256", row.sha256)
-            tracking.log_metrics(run_id, {"public_score": score})
             tags = {"submission_reference": row.reference, "submission_status": row.status}
-            tracking.log_tags(run_id, tags)
-            tracking.log_file(run_id, PICTURE)
+            run_id = find_submission(settings, row.sha256)
+            add_to_run(run_id, {"public_score": score}, tags, PICTURE)
 
 
 def submit(

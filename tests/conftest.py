@@ -55,6 +55,7 @@ def params() -> dict[str, Any]:
     value: dict[str, Any] = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
     value["recipes"] = ["tiny"]
     value["preprocess"]["folds"] = 2
+    value["tracking"]["uri"] = "off"
     value["tune"] |= {"trials": 2, "rows": 100, "epochs": 1}
     return value
 

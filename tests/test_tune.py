@@ -13,7 +13,7 @@ from pipeline import study as studies
 from pipeline import tune
 from pipeline.config import Settings, load_settings
 from pipeline.curves import CURVES, watcher
-from pipeline.recipe import STUDIES, TUNED
+from pipeline.files import STUDIES, TUNED
 from pipeline.study import Study, open_study
 from pipeline.task import load_data
 from pipeline.tuned import choosing_rows, judged_rows, tuning_rows
