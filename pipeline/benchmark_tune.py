@@ -106,19 +106,15 @@ def main(
     recipe: Annotated[str, typer.Argument(help="A name in experiments/recipes/.")] = "compact",
     trials: Annotated[int, typer.Option(help="Of each study.")] = 40,
     drawn: Annotated[int, typer.Option(help="Settings to be ranked, short and in full.")] = 12,
-    pruner: Annotated[
-        list[str], typer.Option(help="Which to compare; the first is the measure.")
-    ] = [
-        "none",
-        "median",
-        "hyperband",
-    ],
+    pruners: Annotated[
+        str, typer.Option(help="To compare; the first is the measure.")
+    ] = "none median",
 ) -> None:
     """Measure pruning, and how well short trials rank; some 45 minutes on 2 cores."""
     settings = load_settings()
     with stage("benchmark-tune"):
         data = load_data()
-        console.print(pruning(_with(settings, trials=trials), recipe, data, pruner))
+        console.print(pruning(_with(settings, trials=trials), recipe, data, pruners.split()))
         console.print(fidelity(settings, recipe, data, drawn))
 
 
