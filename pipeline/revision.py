@@ -11,7 +11,8 @@ import yaml
 CODE_PATHS = ("pipeline", "experiments/recipes", "params.yaml", "dvc.yaml", "requirements.txt")
 
 
-def _git(*arguments: str) -> str:
+def git(*arguments: str) -> str:
+    """What a git command prints; `OSError` or `CalledProcessError` where there is none to ask."""
     command = ["git", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
@@ -19,8 +20,8 @@ def _git(*arguments: str) -> str:
 def git_state() -> dict[str, str]:
     """The revision checked out, and whether the code or the settings differ from it."""
     try:
-        revision = _git("rev-parse", "HEAD")
-        dirty = bool(_git("status", "--porcelain", "--", *CODE_PATHS))
+        revision = git("rev-parse", "HEAD")
+        dirty = bool(git("status", "--porcelain", "--", *CODE_PATHS))
     except (OSError, subprocess.CalledProcessError):
         return {"git_revision": "none", "git_dirty": "true"}
     return {"git_revision": revision, "git_dirty": str(dirty).lower()}
@@ -33,7 +34,7 @@ def made_by_head(path: Path) -> bool:
     be those that are here.
     """
     try:
-        stages = (yaml.safe_load(_git("show", "HEAD:./dvc.lock")) or {}).get("stages", {}).values()
+        stages = (yaml.safe_load(git("show", "HEAD:./dvc.lock")) or {}).get("stages", {}).values()
     except (OSError, subprocess.CalledProcessError, yaml.YAMLError):
         return False
     made = any(
@@ -42,6 +43,13 @@ def made_by_head(path: Path) -> bool:
         for out in stage.get("outs", [])
     )
     return made and not any(_changed(stage) for stage in stages)
+
+
+def stale_stages() -> list[str]:
+    """The stages in dvc.lock whose code or settings are others now than when they ran."""
+    lock = Path("dvc.lock")
+    stages = (yaml.safe_load(lock.read_text()) if lock.exists() else None) or {}
+    return [name for name, stage in stages.get("stages", {}).items() if _changed(stage)]
 
 
 def _md5(path: Path) -> str:
