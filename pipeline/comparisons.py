@@ -53,6 +53,7 @@ def earlier_runs(run: Run) -> list[dict[str, Any]]:
                 "cv": cv,
                 "board": scores.get("leaderboard_accuracy"),
                 "difference": run.cv - cv,
+                "same": same,
                 "verdict": "the same scores" if same else verdict(run.cv - cv, error),
             }
         )

@@ -68,6 +68,7 @@ def render(run: Run) -> str:
     """The page, as HTML. What it is told is escaped: descriptions and messages are anyone's."""
     ours = {f"train@{name}" for name in run.settings.recipes}
     stale = [name for name in stale_stages() if "@" not in name or name in ours]
+    earlier = earlier_runs(run)
     context: dict[str, Any] = {
         "run": run,
         "settings": run.settings,
@@ -78,7 +79,8 @@ def render(run: Run) -> str:
         "changed": changed_settings(),
         "recipes": recipes(run),
         "times": times(run),
-        "earlier": earlier_runs(run),
+        "earlier": earlier,
+        "last": next((each for each in earlier if not each["same"]), None),
         "sent": sent(),
         "published": published(run),
         "advice": advice(run),
