@@ -92,9 +92,9 @@ def load_run(settings: Settings) -> Run:
     """
     final = results(METRICS, "cv_accuracy", "cv_accuracy_low", "cv_accuracy_high")
     blended = results(BLENDED / "metrics.json", "cv_accuracy", "cv_rows", "members")
-    if final["cv_accuracy"] != blended["cv_accuracy"] or set(blended["members"]) != set(
-        settings.recipes
-    ):
+    if set(blended["members"]) != set(settings.recipes):
+        raise UserError(f"{PARAMS}: recipes: others than the last run's; run `dvc repro`")
+    if final["cv_accuracy"] != blended["cv_accuracy"]:
         raise UserError(f"{METRICS} and {BLENDED} are of different runs; run `dvc repro`")
     if not SUBMISSION.exists():
         raise UserError(f"{SUBMISSION} is missing; `dvc repro` makes it")
@@ -123,7 +123,7 @@ def load_run(settings: Settings) -> Run:
 
 
 def changed_settings() -> list[tuple[str, Any, Any]] | None:
-    """Settings that differ from the committed ones: key, committed, here; None without git."""
+    """Settings that differ from the committed ones: key, committed, here; None if none are."""
     try:
         committed = yaml.safe_load(git("show", f"HEAD:./{PARAMS}"))
     except (OSError, subprocess.CalledProcessError, yaml.YAMLError):

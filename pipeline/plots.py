@@ -11,9 +11,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 from PIL import Image
 
 from pipeline.files import replacing
@@ -91,6 +91,8 @@ def images(
     drawn.suptitle(title)
     for axis in axes.flat[len(pictures) :]:
         axis.axis("off")
+    if not len(pictures):
+        axes[0, 0].text(0, 0.5, "none")
     for axis, picture, caption in zip(axes.flat, pictures, captions, strict=False):
         _show(axis, picture)
         axis.set_title(caption, size=8, pad=2)
@@ -137,5 +139,5 @@ def sent(table: pd.DataFrame, path: Path) -> None:
     axis.plot(places, table["public_score"], "D", color=BAD, label="public score")
     axis.set_xticks(places, [time[5:16].replace("T", "\n") for time in table["time"]])
     axis.set(ylabel="accuracy", title="What was sent: cross-validation against the leaderboard")
-    axis.legend()
+    axis.legend(loc="lower right")
     save(drawn, path)

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from pipeline.config import read_yaml
+
 # What decides a result, for "was it changed since the revision"; outputs do not count.
 CODE_PATHS = ("pipeline", "experiments/recipes", "params.yaml", "dvc.yaml", "requirements.txt")
 
@@ -46,10 +48,14 @@ def made_by_head(path: Path) -> bool:
 
 
 def stale_stages() -> list[str]:
-    """The stages in dvc.lock whose code or settings are others now than when they ran."""
+    """The stages in dvc.lock whose code or settings are others now than when they ran.
+
+    Raises:
+        UserError: dvc.lock is not good YAML, as after a merge.
+    """
     lock = Path("dvc.lock")
-    stages = (yaml.safe_load(lock.read_text()) if lock.exists() else None) or {}
-    return [name for name, stage in stages.get("stages", {}).items() if _changed(stage)]
+    stages = read_yaml(lock).get("stages", {}) if lock.exists() else {}
+    return [name for name, stage in stages.items() if _changed(stage)]
 
 
 def _md5(path: Path) -> str:

@@ -105,7 +105,7 @@ def test_a_description_is_text_whatever_it_holds(finished: Path) -> None:
 
 def test_earlier_runs_are_the_committed_scores(finished: Path) -> None:
     assert earlier_runs(load_run(load_settings())) == []
-    assert "there is no git repository here" in page().text
+    assert "params.yaml is not committed here" in page().text
     now = METRICS.read_text()
     git("init", "-q")
     for cv, subject in ((0.2, "A bad <run>"), (json.loads(now)["cv_accuracy"], "The last")):
@@ -136,7 +136,7 @@ def test_settings_that_differ_from_the_committed_ones_are_listed(finished: Path)
 def test_results_older_than_the_code_are_marked(finished: Path) -> None:
     stage = {"deps": [], "params": {"params.yaml": {"train.epochs": None, "recipes": ["tiny"]}}}
     lock = {"stages": {"ensemble": stage, "train@tiny": {"deps": []}, "train@gone": stage}}
-    write_yaml(Path("dvc.lock"), lock)
+    write_yaml(Path("dvc.lock"), json.loads(json.dumps(lock)))  # no YAML alias
     text = " ".join(page().text.split())
     assert "have changed since these results were made (stages ensemble):" in text
 
@@ -152,6 +152,12 @@ def test_the_public_score_comes_from_the_ledger(finished: Path) -> None:
     put(Row(time="2", sha256=sha256_file(SUBMISSION), public_score="0.75"))
     put(Row(time="3", sha256=sha256_file(SUBMISSION), status="pending"))
     assert load_run(load_settings()).board == 0.75
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["competition"]["source"] = "kaggle"
+    write_yaml(Path("params.yaml"), params)
+    shown = page()
+    assert shown.by_id["board"] == "0.75000"
+    assert "Public score minus CV" in shown.text
 
 
 def test_the_published_recipes_are_the_benchmarks(finished: Path) -> None:
@@ -206,6 +212,8 @@ def test_layers_in_short_are_those_with_a_size(finished: Path) -> None:
         ("submissions/metrics.json", None, "submissions/metrics.json is missing; `dvc repro`"),
         ("submissions/metrics.json", "{}", "metrics.json has no cv_accuracy: an older run"),
         ("submissions/metrics.json", "{", "submissions/metrics.json is damaged"),
+        ("params.yaml", None, "params.yaml cannot be read"),
+        ("dvc.lock", "<<<<<<< HEAD\na: 1\n", "dvc.lock is not good YAML"),
         ("submissions/submission.csv", None, "submissions/submission.csv is missing"),
         ("experiments/ensemble/metrics.json", "[]", "metrics.json has no cv_accuracy"),
         ("experiments/ensemble/pictures.json", None, "pictures.json is missing"),
@@ -236,6 +244,13 @@ def test_files_of_different_runs_are_not_told_as_one(finished: Path) -> None:
     metrics = json.loads(METRICS.read_text())
     METRICS.write_text(json.dumps(metrics | {"cv_accuracy": 0.5}))
     with pytest.raises(UserError, match=r"are of different runs; run `dvc repro`"):
+        main()
+
+
+def test_recipes_that_were_not_run_are_not_reported(finished: Path) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    write_yaml(Path("params.yaml"), params | {"recipes": ["tiny"]})
+    with pytest.raises(UserError, match=r"params.yaml: recipes: others than the last run's"):
         main()
 
 
