@@ -14,7 +14,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro best deals submit doctor score ui tune benchmark-tune test test-faults test-browser lint format coverage benchmark benchmark-csv lock clean-cache
+.PHONY: help setup repro best deals submit doctor score report ui tune benchmark-tune test test-faults test-browser lint format coverage benchmark benchmark-csv lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -34,6 +34,7 @@ setup: .venv/ready  ## Make .venv with the pinned packages; the other targets do
 repro: setup  ## Run the pipeline: data, tuning, training, blend, submission file, score
 	@python -m pipeline.check
 	@dvc repro
+	@python -m pipeline.report
 
 best: setup  ## The long run, resumable, in a folder of its own; then: dvc exp apply best
 	@python -m pipeline.check
@@ -56,6 +57,9 @@ doctor: setup  ## Say what is ready and what is not: packages, processor, MLflow
 
 score: setup  ## Print the scores of the last run again
 	@python -m pipeline.summary
+
+report: setup  ## The last run's story as one page to pass on: experiments/report.html
+	@python -m pipeline.report
 
 ui: setup  ## Browse the runs in MLflow, on this machine only; PORT=5001 moves it
 	@python -m pipeline.ui --port $(PORT)

@@ -4,9 +4,7 @@ Runs form a tree a pipeline execution: the execution, a run a stage, a run a fol
 name here comes from what it is of, so that a killed stage, started again, finds its own.
 """
 
-import hashlib
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -21,11 +19,10 @@ import typer
 
 from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, run_command, say, warn
-from pipeline.files import DATABASE, ROOT, sha256_json
+from pipeline.files import DATABASE, sha256_json
 from pipeline.journal import Journal, journals, keep
-from pipeline.revision import code_sha256, git_state
+from pipeline.revision import checkout_name, code_sha256, where_from
 
-DVC_VARIABLES = ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
 VERSIONS = ("tensorflow", "keras", "numpy", "optuna", "mlflow", "dvc", "scikit-learn")
 OFF = "off"  # tracking.uri: log nothing
 # How long the end of a stage waits for what is still to be sent, seconds.
@@ -88,7 +85,7 @@ def run(
         parent=above,
         child=parent is not None,
         params=flatten(every | (params or {})),
-        tags={"key": key} | (_where_from() if parent is None else {}) | (tags or {}),
+        tags={"key": key} | (where_from() if parent is None else {}) | (tags or {}),
     )
     _open.append(own)
     status, started = "FAILED", time.perf_counter()
@@ -110,13 +107,7 @@ def run(
 
 
 def _name(parent: str | None, name: str, key: str) -> str:
-    return sha256_json([_checkout(), parent, name, key])[:24]
-
-
-def _checkout() -> str:
-    """A name for this checkout on this machine, among others that log to the same server."""
-    place = f"{platform.node()}:{ROOT.resolve()}"
-    return hashlib.sha256(place.encode()).hexdigest()[:12]
+    return sha256_json([checkout_name(), parent, name, key])[:24]
 
 
 def _execution(settings: Settings) -> str:
@@ -126,7 +117,7 @@ def _execution(settings: Settings) -> str:
     key = sha256_json([every, code_sha256()])
     own = _name(None, name, key)
     params = flatten(every) | {f"version.{each}": version(each) for each in VERSIONS}
-    tags = {"key": key, "pipeline": "true"} | _where_from()
+    tags = {"key": key, "pipeline": "true"} | where_from()
     _append("start", own, name=name, parent=None, child=False, params=params, tags=tags)
     return own
 
@@ -135,11 +126,6 @@ def execution(settings: Settings) -> str | None:
     """The execution's run, for the numbers it is compared by; None outside of DVC."""
     tracked = settings.tracking.uri != OFF and os.environ.get("DVC_STAGE")
     return _execution(settings) if tracked else None
-
-
-def _where_from() -> dict[str, str]:
-    dvc = {name.lower(): os.environ[name] for name in DVC_VARIABLES if os.environ.get(name)}
-    return {"checkout": _checkout()} | git_state() | dvc
 
 
 def _peak_memory() -> dict[str, float]:

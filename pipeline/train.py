@@ -8,19 +8,21 @@ import numpy as np
 import pandas as pd
 import typer
 
-from pipeline import plots, tracking
+from pipeline import findings, plots, tracking
+from pipeline.augment import augment
 from pipeline.compute import Result, run_tasks
 from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, duration, run_command, say
 from pipeline.files import TRAINED, remove_others, replacing, sha256_json, write_array, write_json
 from pipeline.folds import Progress, fold_tasks, label
-from pipeline.hardware import describe
+from pipeline.hardware import describe, tf
 from pipeline.model_plan import member, plan
 from pipeline.models import check_recipe
 from pipeline.recipe import load_recipe, recipe_path
 from pipeline.scores import accuracy
+from pipeline.seeds import random_key
 from pipeline.stage import stage
-from pipeline.task import Data, Task, fingerprint, load_data
+from pipeline.task import Data, Task, fingerprint, input_images, load_data
 from pipeline.tuned import judged_rows
 
 
@@ -52,6 +54,21 @@ def log_fold(
         example = np.asarray(data.train_images[result.held_out[:2]])
         made = plan(settings, [network], example)
         tracking.log_model(run_id, made, {"network": result.model})
+
+
+def draw_augmented(task: Task, data: Data, path: Path) -> None:
+    """A few training images as they are, and as augmentation changes them, before scaling."""
+    shown = findings.first_of_each(data.train_labels, task.classes, 1)
+    rows = np.concatenate(list(shown.values()))[:10]
+    images = input_images(task, data, rows)
+    columns = [images]
+    for epoch in range(9):
+        seed = tf.constant([random_key(task.seed, task.name, "picture"), epoch], tf.int64)
+        changed = augment(tf.constant(images, tf.float32), seed, task.recipe.augmentation)
+        columns.append(np.clip(np.rint(changed), 0, 255).astype(np.uint8))
+    names = [str(label) for label in data.train_labels[rows]]
+    title = f"{task.name}: as it is (first column), and augmented"
+    plots.mosaic(dict(zip(names, np.stack(columns, axis=1), strict=True)), path, title)
 
 
 def collect(
@@ -90,6 +107,7 @@ def collect(
     with replacing(folder / "history.csv") as temporary:
         history.to_csv(temporary, index=False, lineterminator="\n")
     plots.curves(history, folder / "curves.png", folder.name)
+    draw_augmented(tasks[0], data, folder / "augmented.png")
     of_fold = [judged & (data.folds == fold) for fold in np.unique(data.folds)]
     scores = [accuracy(oof[rows], labels[rows]) for rows in of_fold]
     metrics = {
@@ -98,10 +116,13 @@ def collect(
         "folds": scores,
         "seconds": sum(result.seconds for result in results),
         "run_key": key,
+        "epochs": tasks[0].epochs,
+        "precision": tasks[0].precision,
+        "machine": describe(),
     }
     write_json(folder / "metrics.json", metrics)
     models = {model_name(task) for task in tasks}
-    written = {"oof.npy", "test.npy", "history.csv", "curves.png", "metrics.json"}
+    written = {"oof.npy", "test.npy", "history.csv", "curves.png", "augmented.png", "metrics.json"}
     remove_others(folder, models | written)
     return metrics
 
@@ -138,7 +159,8 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
                 run_id,
                 {name: metrics[name] for name in ("cv_accuracy", "cv_accuracy_std", "seconds")},
             )
-            tracking.log_file(run_id, TRAINED / recipe / "curves.png")
+            for picture in ("curves.png", "augmented.png"):
+                tracking.log_file(run_id, TRAINED / recipe / picture)
     say(f"{recipe}: CV accuracy {metrics['cv_accuracy']:.5f}, {duration(metrics['seconds'])}")
 
 

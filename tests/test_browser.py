@@ -159,7 +159,8 @@ def test_two_executions_compare(finished: Path, ui: str, page: Any) -> None:
 def test_the_champion_is_served(finished: Path) -> None:
     port = free_port()
     images = np.load(finished / "data/arrays/test_images.npy")[:2]
-    places = environment(finished) | {
+    places = {
+        **environment(finished),
         "MLFLOW_TRACKING_URI": f"sqlite:///{finished / 'experiments/mlflow.db'}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
@@ -175,7 +176,7 @@ def test_the_champion_is_served(finished: Path) -> None:
             json.dumps({"inputs": images.tolist()}).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(asked, timeout=120) as answer:
+        with urllib.request.urlopen(asked, timeout=120) as answer:  # noqa: S310 loopback
             predicted = np.array(json.load(answer)["predictions"])
     finally:
         os.killpg(process.pid, signal.SIGKILL)

@@ -216,6 +216,19 @@ def test_dvcs_own_commands_have_something_to_say(done: Path) -> None:
         assert shown in page
 
 
+def test_the_report_tells_the_run(done: Path) -> None:
+    assert "the run's report: experiments/report.html" in run(
+        done, sys.executable, "-m", "pipeline.report"
+    )
+    page = Path("experiments/report.html").read_text()
+    scores = json.loads(Path("submissions/metrics.json").read_text())
+    for name in ("cv_accuracy", "leaderboard_accuracy"):
+        assert f"{scores[name]:.5f}" in page
+    assert "A network that trains in a second." in page
+    assert "the same scores" in page  # this very run is committed
+    assert "have changed since" not in page
+
+
 def test_an_experiment_changes_a_setting_and_is_compared(done: Path) -> None:
     run(done, "dvc", "exp", "run", "-n", "equal", "-S", "ensemble.method=mean")
     shown = run(done, "dvc", "exp", "show", "--csv")
@@ -257,7 +270,10 @@ def test_mlflow_has_a_run_a_stage_with_a_child_a_fold_and_a_trial(
     assert len(parent.data.tags["git_revision"]) == 40
     digest = hashlib.sha256(np.load(done / "data/arrays/train_images.npy").tobytes()).hexdigest()
     assert parent.data.params["data_sha256.train_images"] == digest
-    assert "curves.png" in [each.path for each in client.list_artifacts(parent.info.run_id)]
+    logged = {each.path for each in client.list_artifacts(parent.info.run_id)}
+    assert logged >= {"curves.png", "augmented.png"}
+    logged = {each.path for each in client.list_artifacts(by_name["ensemble"].info.run_id)}
+    assert logged >= {"digits.png", "confusion.png", "suspects.png", "least_certain.png"}
     (model,) = fold.outputs.model_outputs
     loaded = mlflow.pyfunc.load_model(f"models:/{model.model_id}")
     images = np.load(done / "data/arrays/test_images.npy")[:3]

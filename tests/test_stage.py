@@ -56,6 +56,7 @@ def test_a_second_process_waits_and_a_killed_one_leaves_no_lock(
         ("preprocess", {"tensorflow", "mlflow", "matplotlib"}),
         ("ensemble", {"tensorflow"}),
         ("submission", {"tensorflow", "sklearn", "matplotlib"}),
+        ("report", {"tensorflow", "sklearn", "matplotlib"}),
         ("check", {"tensorflow", "mlflow", "sklearn", "matplotlib"}),
     ],
 )
