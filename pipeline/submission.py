@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import tracking
 from pipeline.config import Competition, load_settings
 from pipeline.console import UserError, run_command, say
 from pipeline.files import (
@@ -22,7 +21,7 @@ from pipeline.files import (
 from pipeline.leaderboard import leaderboard_accuracy
 from pipeline.stage import stage
 from pipeline.summary import print_summary
-from pipeline.tables import write_csv
+from pipeline.tables import read_cells, write_csv
 
 
 def check_submission(path: Path, sample: Path, competition: Competition) -> None:
@@ -31,30 +30,23 @@ def check_submission(path: Path, sample: Path, competition: Competition) -> None
     Raises:
         UserError: another header, other ids or another order, or a label that is not a class.
     """
-    tables = []
-    for file in (path, sample):
-        try:
-            tables.append(pd.read_csv(file, dtype=str, keep_default_na=False))
-        except FileNotFoundError:
-            raise UserError(f"{file} is missing; `dvc repro` makes it") from None
-        except (ValueError, OSError) as error:
-            raise UserError(f"{file} is not a good CSV file: {error}") from None
-    submitted, wanted = tables
     columns = [competition.id_column, competition.prediction_column]
-    for file, table in zip((path, sample), tables, strict=True):
-        if list(table.columns) != columns:
-            raise UserError(f"{file}: header: {list(table.columns)} is not {columns}")
+    submitted, wanted = read_cells(path, columns), read_cells(sample, columns)
     if len(submitted) != len(wanted):
         raise UserError(f"{path}: {len(submitted):,} rows where {sample} has {len(wanted):,}")
-    ids = submitted[competition.id_column] != wanted[competition.id_column]
     classes = {str(label) for label in range(competition.classes)}
-    labels = ~submitted[competition.prediction_column].isin(classes)
-    for column, wrong in zip(columns, (ids, labels), strict=True):
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            value = submitted[column].iloc[row]
+    for row, ((found, label), (identity, _)) in enumerate(
+        zip(submitted, wanted, strict=True), start=1
+    ):
+        if found != identity:
             raise UserError(
-                f"{path}: row {row + 1}, column {column}: {value!r} is not as it must be"
+                f"{path}: row {row}, column {columns[0]}: {found[:20]!r} where {sample} has "
+                f"{identity[:20]!r}; `dvc repro` makes it anew"
+            )
+        if label not in classes:
+            raise UserError(
+                f"{path}: row {row}, column {columns[1]}: {label[:20]!r} is not one of the classes "
+                f"0..{competition.classes - 1}; `dvc repro` makes it anew"
             )
 
 
@@ -82,6 +74,8 @@ def main() -> None:
             )
         write_json(METRICS, metrics)
         digest = sha256_file(SUBMISSION)
+        from pipeline import tracking  # seconds of MLflow, that a bad file need not wait for
+
         tags = {"submission_sha256": digest}
         with tracking.run(settings, "submission", key=digest, tags=tags) as run_id:
             tracking.log_metrics(run_id, metrics)

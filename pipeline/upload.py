@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline import plots, tracking
 from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, console, run_command, say, warn
 from pipeline.files import METRICS, RAW, SUBMISSION, read_json, sha256_file, sha256_json
@@ -59,6 +58,8 @@ class Refusal(StrEnum):
 def describe_file(settings: Settings, message: str) -> Row:
     """A row for the file at hand: where it came from, and its CV score."""
     check_submission(SUBMISSION, RAW / "sample_submission.csv", settings.competition)
+    from pipeline import tracking  # seconds of MLflow, that a bad file need not wait for
+
     digest, state, scores = sha256_file(SUBMISSION), git_state(), read_json(METRICS)
     state["git_dirty"] = str(state["git_dirty"] == "true" or not made_by_head(SUBMISSION)).lower()
     return Row(
@@ -143,6 +144,8 @@ def send_row(settings: Settings, row: Row, wait: float) -> Row:
 
 def draw(rows: list[Row]) -> None:
     """The ledger as a picture."""
+    from pipeline import plots
+
     table = pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS)
     scores = ["cv_accuracy", "cv_accuracy_low", "cv_accuracy_high", "public_score"]
     table[scores] = table[scores].apply(pd.to_numeric, errors="coerce")
@@ -151,6 +154,8 @@ def draw(rows: list[Row]) -> None:
 
 def note(settings: Settings, rows: list[Row]) -> None:
     """Draw the ledger; write scores to the MLflow runs of the files they are of."""
+    from pipeline import tracking
+
     draw(read_ledger())
     for row in rows:
         score = number(row.public_score)

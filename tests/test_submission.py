@@ -28,17 +28,23 @@ def test_the_file_is_as_kaggle_wants_it(sample: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is not a good CSV file"),
-        ("1,7\n2,0\n3,9\n", "header: ['1', '7'] is not ['ImageId', 'Label']"),
-        ("Label,ImageId\n7,1\n0,2\n9,3\n", "header: ['Label', 'ImageId'] is not"),
+        ("", "submission.csv is empty"),
+        ("1,7\n2,0\n3,9\n", "header: column 1 is '1', not 'ImageId'"),
+        ("Label,ImageId\n7,1\n0,2\n9,3\n", "header: column 1 is 'Label', not 'ImageId'"),
         ("ImageId,Label\n1,7\n2,0\n", "2 rows where"),
         ("ImageId,Label\n1,7\n2,0\n3,9\n4,1\n", "4 rows where"),
-        ("ImageId,Label\n1,7\n3,0\n2,9\n", "row 2, column ImageId: '3' is not as it must be"),
-        ("ImageId,Label\n0,7\n1,0\n2,9\n", "row 1, column ImageId: '0' is not as it must be"),
-        ("ImageId,Label\n1,7\n2,10\n3,9\n", "row 2, column Label: '10' is not as it must be"),
-        ("ImageId,Label\n1,7\n2,0.0\n3,9\n", "row 2, column Label: '0.0' is not as it must be"),
-        ("ImageId,Label\n1,7\n2,\n3,9\n", "row 2, column Label: '' is not as it must be"),
-        ("ImageId,Label\n1,7\n2,0,1\n3,9\n", "is not a good CSV file"),
+        ("ImageId,Label\n1,7\n3,0\n2,9\n", "row 2, column ImageId: '3' where "),
+        ("ImageId,Label\n0,7\n1,0\n2,9\n", "row 1, column ImageId: '0' where "),
+        (
+            "ImageId,Label\n1,7\n2,10\n3,9\n",
+            "row 2, column Label: '10' is not one of the classes 0..9",
+        ),
+        (
+            "ImageId,Label\n1,7\n2,0.0\n3,9\n",
+            "row 2, column Label: '0.0' is not one of the classes 0..9",
+        ),
+        ("ImageId,Label\n1,7\n2,\n3,9\n", "row 2, column Label: '' is not one of the classes 0..9"),
+        ("ImageId,Label\n1,7\n2,0,1\n3,9\n", "row 2: 3 cells where the header has 2"),
     ],
 )
 def test_a_wrong_submission_is_refused(sample: Path, text: str, said: str) -> None:
