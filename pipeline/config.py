@@ -75,16 +75,16 @@ class Preprocess(Frozen):
 class Tune(Frozen):
     """How much a study may spend."""
 
-    trials: int = Field(ge=0)
+    trials: int = Field(ge=0, le=100_000)
     rows: int = Field(ge=1)
-    epochs: int | None = Field(ge=1)
+    epochs: int | None = Field(ge=1, le=100_000)
 
 
 class Train(Frozen):
     """How every recipe is trained."""
 
-    epochs: int | None = Field(ge=1)
-    repeats: int = Field(ge=1)
+    epochs: int | None = Field(ge=1, le=100_000)
+    repeats: int = Field(ge=1, le=1000)
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 
 
@@ -103,8 +103,8 @@ class Tracking(Frozen):
 class Kaggle(Frozen):
     """How patient to be with Kaggle's service."""
 
-    timeout: float = Field(gt=0, strict=False)
-    attempts: int = Field(ge=1)
+    timeout: float = Field(gt=0, le=86_400, strict=False)
+    attempts: int = Field(ge=1, le=100)
 
 
 class Compute(Frozen):
@@ -201,7 +201,10 @@ def validate(model: type[Model], value: Any, where: Path) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        fault = error.errors()[0]
+        # A misspelt key is both unknown and missing; the first tells more.
+        faults = error.errors()
+        unknown = ("extra_forbidden", "invalid_key")
+        fault = next((each for each in faults if each["type"] in unknown), faults[0])
         key = ".".join(str(part)[:60] for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
             known = _fields_at(model, fault["loc"][:-1])

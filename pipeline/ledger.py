@@ -76,7 +76,8 @@ def read_ledger() -> list[Row]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"{LEDGER} cannot be read: {error}; `git log {LEDGER}` has it") from None
+        said = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{LEDGER} cannot be read: {said}; `git log {LEDGER}` has it") from None
     if header != COLUMNS:
         raise UserError(f"{LEDGER}: header: {','.join(COLUMNS)} is wanted")
     for number, line in enumerate(lines, start=1):

@@ -77,8 +77,8 @@ def read_cells(path: Path, columns: list[str]) -> list[list[str]]:
 
 
 def header_bytes(columns: list[str]) -> int:
-    """How long the header of these columns may be, with a byte order mark and a line end."""
-    return len(",".join(columns).encode()) + 16
+    """How far to read for the header of these columns, or for what is wrong with another."""
+    return len(",".join(columns).encode()) + 1024
 
 
 def _check_header(path: Path, line: bytes, columns: list[str]) -> None:
@@ -90,14 +90,17 @@ def _check_header(path: Path, line: bytes, columns: list[str]) -> None:
     names = text.split(",")
     if names == columns:
         return
+    if "\r" in text:
+        raise UserError(f"{path}: its lines end in CR alone; save it with LF")
+    if len(line) >= header_bytes(columns):
+        raise UserError(
+            f"{path}: header: far longer than that of the {len(columns)} columns wanted"
+        )
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
         raise UserError(f"{path}: header: the column {_short(twice)} is there twice")
     if len(names) != len(columns):
-        over = "or more " * (len(line) >= header_bytes(columns))  # the line was not read to its end
-        raise UserError(
-            f"{path}: header: {len(names)} {over}columns where {len(columns)} are wanted"
-        )
+        raise UserError(f"{path}: header: {len(names)} columns where {len(columns)} are wanted")
     position = next(i for i, name in enumerate(names) if name != columns[i])
     raise UserError(
         f"{path}: header: column {position + 1} is {_short(names[position])}, "

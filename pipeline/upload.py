@@ -220,7 +220,7 @@ def main(
     force: Annotated[
         list[Refusal] | None, typer.Option(help="Send it all the same; once for each reason.")
     ] = None,
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the score.")] = 300,
+    wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for the score.")] = 300,
     get_scores: Annotated[
         bool, typer.Option("--sync", help="Send nothing; get scores and submissions from Kaggle.")
     ] = False,
