@@ -184,12 +184,18 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         # SafeLoader's subclass: plain values only, never an object of a class the file names.
         value = yaml.load(read_text(path, YAML_BYTES), Loader=_PlainLoader)  # noqa: S506
+    except FileNotFoundError as error:
+        hint = "is this the project's folder?"
+        raise UserError(f"{path} cannot be read: {error.strerror}; {hint}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except RecursionError:
+        raise UserError(f"{path} is not good YAML: it is nested too deep") from None
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is not good YAML: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):
-        raise UserError(f"{path} must be a mapping of keys to values, not {type(value).__name__}")
+        found = "empty" if value is None else f"of type {type(value).__name__}"
+        raise UserError(f"{path} must be a mapping of keys to values; it is {found}")
     return value
 
 

@@ -9,7 +9,7 @@ from pipeline.config import Competition, Preprocess, load_settings
 from pipeline.console import UserError, console, run_command, say
 from pipeline.files import ARRAYS, RAW, write_array, write_json
 from pipeline.stage import stage
-from pipeline.tables import read_bytes
+from pipeline.tables import MEND, read_bytes
 
 
 def read_competition(competition: Competition) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -29,12 +29,12 @@ def read_competition(competition: Competition) -> tuple[np.ndarray, np.ndarray, 
     if len(wrong):
         raise UserError(
             f"{RAW / 'train.csv'}: row {wrong[0] + 1}, column {competition.label_column}: "
-            f"{labels[wrong[0]]} is not one of the classes 0..{competition.classes - 1}"
+            f"{labels[wrong[0]]} is not one of the classes 0..{competition.classes - 1}; {MEND}"
         )
     if (labels == labels[0]).all():
         raise UserError(
             f"{RAW / 'train.csv'}: column {competition.label_column}: every row says {labels[0]}; "
-            f"rows of two classes or more are wanted"
+            f"rows of two classes or more are wanted; {MEND}"
         )
     shape = competition.image_shape
     return train[:, 1:].reshape(-1, *shape), labels, test.reshape(-1, *shape)
@@ -73,7 +73,7 @@ def assign_folds(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
         rarest = present[counts.argmin()]
         raise UserError(
             f"params.yaml: preprocess.folds: {folds} folds, but label {rarest} "
-            f"has only {counts.min()} rows"
+            f"has only {counts.min()} rows; take fewer folds"
         )
     from sklearn.model_selection import (
         StratifiedKFold,

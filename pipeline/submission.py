@@ -21,7 +21,7 @@ from pipeline.files import (
 from pipeline.leaderboard import leaderboard_accuracy
 from pipeline.stage import stage
 from pipeline.summary import print_summary
-from pipeline.tables import read_cells, write_csv
+from pipeline.tables import MEND, read_cells, write_csv
 
 
 def check_submission(path: Path, sample: Path, competition: Competition) -> None:
@@ -33,7 +33,9 @@ def check_submission(path: Path, sample: Path, competition: Competition) -> None
     columns = [competition.id_column, competition.prediction_column]
     submitted, wanted = read_cells(path, columns), read_cells(sample, columns)
     if len(submitted) != len(wanted):
-        raise UserError(f"{path}: {len(submitted):,} rows where {sample} has {len(wanted):,}")
+        raise UserError(
+            f"{path}: {len(submitted):,} rows where {sample} has {len(wanted):,}; {MEND}"
+        )
     classes = {str(label) for label in range(competition.classes)}
     for row, ((found, label), (identity, _)) in enumerate(
         zip(submitted, wanted, strict=True), start=1
@@ -41,12 +43,12 @@ def check_submission(path: Path, sample: Path, competition: Competition) -> None
         if found != identity:
             raise UserError(
                 f"{path}: row {row}, column {columns[0]}: {found[:20]!r} where {sample} has "
-                f"{identity[:20]!r}; `dvc repro` makes it anew"
+                f"{identity[:20]!r}; {MEND}"
             )
         if label not in classes:
             raise UserError(
                 f"{path}: row {row}, column {columns[1]}: {label[:20]!r} is not one of the classes "
-                f"0..{competition.classes - 1}; `dvc repro` makes it anew"
+                f"0..{competition.classes - 1}; {MEND}"
             )
 
 

@@ -4,6 +4,7 @@ polars reads them because it parses these 785 columns several times as fast as p
 (`make benchmark-csv`), a block at a time, so that a file of any length takes little memory.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from pipeline.files import UTF16, open_file, read_text, replacing
 
 BLOCK_BYTES = 8 << 20
 SUBMISSION_BYTES = 1 << 25
+MEND = "correct it, or delete it and `dvc repro` makes it anew"
+# What polars takes for a whole number.
+_WHOLE = re.compile(r"[ \t]*\+?0*([0-9]{1,3})")
 
 
 def write_csv(path: Path, columns: dict[str, np.ndarray]) -> None:
@@ -40,13 +44,13 @@ def read_bytes(path: Path, columns: list[str]) -> np.ndarray:
             _check_header(path, file.readline(header_bytes(columns)), columns)
             rows = 0
             parts = []
-            for block in _blocks(file, 64 * len(columns)):
+            for block in _blocks(path, file, 64 * len(columns)):
                 parts.append(_parse(path, block, columns, rows))
                 rows += len(parts[-1])
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; `dvc repro` makes it") from None
     if not rows:
-        raise UserError(f"{path} has a header and no rows; download it again")
+        raise UserError(f"{path} has a header and no rows; {MEND}")
     return np.concatenate(parts)
 
 
@@ -66,7 +70,7 @@ def read_cells(path: Path, columns: list[str]) -> list[list[str]]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; `dvc repro` makes it") from None
     except ValueError as error:
-        raise UserError(f"{path} is not a good CSV file: {error}") from None
+        raise UserError(f"{path} is not a good CSV file: {error}; {MEND}") from None
     header, _, body = text.partition("\n")
     _check_header(path, header[: header_bytes(columns)].encode(), columns)
     rows = []
@@ -83,7 +87,7 @@ def header_bytes(columns: list[str]) -> int:
 
 def _check_header(path: Path, line: bytes, columns: list[str]) -> None:
     if not line.strip():
-        raise UserError(f"{path} is empty; download it again")
+        raise UserError(f"{path} is empty; {MEND}")
     if line.startswith(UTF16):
         raise UserError(f"{path} is UTF-16; save it as UTF-8")
     text = line.decode("utf-8-sig", errors="replace").rstrip("\r\n")
@@ -94,22 +98,24 @@ def _check_header(path: Path, line: bytes, columns: list[str]) -> None:
         raise UserError(f"{path}: its lines end in CR alone; save it with LF")
     if len(line) >= header_bytes(columns):
         raise UserError(
-            f"{path}: header: far longer than that of the {len(columns)} columns wanted"
+            f"{path}: header: far longer than that of the {len(columns)} columns wanted; {MEND}"
         )
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
-        raise UserError(f"{path}: header: the column {_short(twice)} is there twice")
+        raise UserError(f"{path}: header: the column {_short(twice)} is there twice; {MEND}")
     if len(names) != len(columns):
-        raise UserError(f"{path}: header: {len(names)} columns where {len(columns)} are wanted")
+        raise UserError(
+            f"{path}: header: {len(names)} columns where {len(columns)} are wanted; {MEND}"
+        )
     position = next(i for i, name in enumerate(names) if name != columns[i])
     raise UserError(
         f"{path}: header: column {position + 1} is {_short(names[position])}, "
-        f"not {columns[position]!r}"
+        f"not {columns[position]!r}; {MEND}"
     )
 
 
-def _blocks(file: BinaryIO, longest: int) -> Iterator[bytes]:
-    """The rest of the file in blocks of whole lines; a line over `longest` bytes is cut."""
+def _blocks(path: Path, file: BinaryIO, longest: int) -> Iterator[bytes]:
+    """The rest of the file in blocks of whole lines, none over `longest` bytes and a block."""
     rest = b""
     while block := file.read(BLOCK_BYTES):
         end = block.rfind(b"\n") + 1
@@ -118,8 +124,8 @@ def _blocks(file: BinaryIO, longest: int) -> Iterator[bytes]:
             rest = block[end:]
         else:
             rest += block
-        if len(rest) > max(longest, BLOCK_BYTES):
-            break
+        if len(rest) > longest + BLOCK_BYTES:
+            raise UserError(f"{path}: a line is far longer than a row can be; {MEND}")
     if rest:
         yield rest
 
@@ -130,10 +136,10 @@ def _parse(path: Path, block: bytes, columns: list[str], rows_before: int) -> np
         frame = pl.read_csv(block, has_header=False, schema=schema, quote_char=None)
     except pl.exceptions.PolarsError as error:
         _locate_fault(path, block, columns, rows_before)
-        raise UserError(f"{path}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{path}: {str(error).splitlines()[0]}; {MEND}") from None
     if sum(frame.null_count().row(0)):
         _locate_fault(path, block, columns, rows_before)
-        raise UserError(f"{path}: a value is missing")
+        raise UserError(f"{path}: a value is missing; {MEND}")
     return frame.to_numpy(order="c")
 
 
@@ -145,17 +151,20 @@ def _locate_fault(path: Path, block: bytes, columns: list[str], rows_before: int
         _check_count(path, row, len(cells), columns)
         for column, cell in zip(columns, cells, strict=True):
             if not cell:
-                raise UserError(f"{path}: row {row}, column {column}: the value is missing")
-            if not (cell.isascii() and cell.isdigit() and len(cell) < 20 and int(cell) <= 255):
+                raise UserError(f"{path}: row {row}, column {column}: the value is missing; {MEND}")
+            whole = _WHOLE.fullmatch(cell)
+            if whole is None or int(whole[1]) > 255:
                 raise UserError(
                     f"{path}: row {row}, column {column}: {_short(cell)} is not "
-                    f"a whole number 0..255"
+                    f"a whole number 0..255; {MEND}"
                 )
 
 
 def _check_count(path: Path, row: int, cells: int, columns: list[str]) -> None:
     if cells != len(columns):
-        raise UserError(f"{path}: row {row}: {cells} cells where the header has {len(columns)}")
+        raise UserError(
+            f"{path}: row {row}: {cells} cells where the header has {len(columns)}; {MEND}"
+        )
 
 
 def _short(text: str) -> str:

@@ -1,7 +1,11 @@
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import REPOSITORY
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.config import load_settings
 from pipeline.console import UserError
@@ -53,6 +57,40 @@ def test_a_wrong_submission_is_refused(sample: Path, text: str, said: str) -> No
     with pytest.raises(UserError) as caught:
         check_submission(path, sample, load_settings().competition)
     assert said in str(caught.value)
+
+
+GOOD = [["ImageId", "Label"], ["1", "7"], ["2", "0"], ["3", "9"]]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3), st.integers(0, 1), st.text(alphabet='0123456789 .,-"\0\n\r\uff11e')
+        ),
+        max_size=3,
+    ),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["utf-8", "utf-8-sig"]),
+)
+def test_a_submission_is_accepted_only_if_it_is_the_samples_ids_and_classes(
+    changes: list[tuple[int, int, str]], end: str, encoding: str
+) -> None:
+    cells = [list(row) for row in GOOD]
+    for row, column, value in changes:
+        cells[row][column] = value
+    competition = load_settings(REPOSITORY / "params.yaml").competition
+    with tempfile.TemporaryDirectory() as folder:
+        path, sample = Path(folder) / "submission.csv", Path(folder) / "sample.csv"
+        sample.write_text(SAMPLE)
+        path.write_bytes("".join(",".join(row) + end for row in cells).encode(encoding))
+        ids = [row[0] for row in cells] == [row[0] for row in GOOD]
+        labels = all(row[1] in {str(label) for label in range(10)} for row in cells[1:])
+        if ids and labels and cells[0] == GOOD[0]:
+            check_submission(path, sample, competition)
+            return
+        with pytest.raises(UserError) as caught:
+            check_submission(path, sample, competition)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_named(sample: Path) -> None:
