@@ -55,7 +55,7 @@ def report(settings: Settings, scores: dict[int, dict[str, float]]) -> tuple[Tab
 
 
 def main(
-    deals: Annotated[list[int], typer.Argument(help="Numbers for competition.deal.")],
+    deals: Annotated[list[int], typer.Argument(min=0, help="Numbers for competition.deal.")],
     change: Annotated[
         list[str] | None, typer.Option("-S", help="As of `dvc exp run`: train.epochs=6")
     ] = None,

@@ -169,7 +169,7 @@ def tuning(name: str) -> str:
     taken = "taken" if found.get("taken") else "the recipe's own were kept"
     return (
         f"{found['trials']} trials of {found['rows']:,} rows: best {best:.4f} against the recipe's "
-        f"own {own:.4f} (p {found['p_value']:.2f}); {taken}"
+        f"own {own:.4f}; {len(found['confirmed'])} tried in full; {taken}"
     )
 
 

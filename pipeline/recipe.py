@@ -48,14 +48,14 @@ class Augmentation(Frozen):
     width_shift_range: float = Field(0.0, ge=0, le=1, description="share of the width, each way")
     height_shift_range: float = Field(0.0, ge=0, le=1, description="share of the height, each way")
     elastic_alpha: float = Field(0.0, ge=0, description="strength of elastic distortion, pixels")
-    elastic_sigma: float = Field(4.0, gt=0, description="its smoothness, pixels")
+    elastic_sigma: float = Field(4.0, gt=0, le=100, description="its smoothness, pixels")
 
 
 class Canvas(Frozen):
     """An empty image on which each image is placed once, at its own random offset."""
 
-    height: int = Field(ge=1)
-    width: int = Field(ge=1)
+    height: int = Field(ge=1, le=1024)
+    width: int = Field(ge=1, le=1024)
 
 
 class Split(Frozen):
@@ -91,12 +91,14 @@ class Recipe(Frozen):
     layers: list[Named] = Field(min_length=1)
     loss: Named
     optimizer: Named
-    batch_size: int = Field(ge=1)
-    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1, le=1_000_000)
+    epochs: int = Field(ge=1, le=100_000)
     validation: float | None = Field(None, gt=0, lt=1, description="share of the training rows")
     callbacks: list[Named] = Field(default_factory=list)
     refit: bool = False
-    views: int = Field(1, ge=1, description="augmented views a prediction is the mean of; 1: none")
+    views: int = Field(
+        1, ge=1, le=1000, description="augmented views a prediction is the mean of; 1: none"
+    )
     search: dict[str, Search] = Field(default_factory=dict)
 
     def input_shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -13,7 +13,6 @@ from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, run_command, say
 from pipeline.facts import AGAIN, Run, changed_settings, load_run, recipes, times
 from pipeline.files import BLENDED, TRAINED, read_json, write_text
-from pipeline.mlflow_store import add_to_run, find_submission
 from pipeline.revision import git_state, stale_stages
 
 REPORT = Path("experiments/report.html")
@@ -99,6 +98,8 @@ def render(run: Run) -> str:
 
 def log(settings: Settings, run: Run) -> None:
     """Log the page to the MLflow run of the submission it is about."""
+    from pipeline.mlflow_store import add_to_run, find_submission  # seconds of MLflow
+
     add_to_run(find_submission(settings, run.sha256), file=REPORT)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
+from pipeline.config import read_yaml
 from pipeline.files import ROOT
 
 DVC_VARIABLES = ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
-from pipeline.config import read_yaml
 
 # What decides a result, for "was it changed since the revision"; outputs do not count.
 CODE_PATHS = ("pipeline", "experiments/recipes", "params.yaml", "dvc.yaml", "requirements.txt")

@@ -24,7 +24,7 @@ from pipeline.files import (
 from pipeline.leaderboard import leaderboard_accuracy
 from pipeline.stage import stage, stage_seconds
 from pipeline.summary import print_summary
-from pipeline.tables import write_csv
+from pipeline.tables import MEND, read_cells, write_csv
 
 
 def check_submission(path: Path, sample: Path, competition: Competition) -> None:
@@ -33,30 +33,25 @@ def check_submission(path: Path, sample: Path, competition: Competition) -> None
     Raises:
         UserError: another header, other ids or another order, or a label that is not a class.
     """
-    tables = []
-    for file in (path, sample):
-        try:
-            tables.append(pd.read_csv(file, dtype=str, keep_default_na=False))
-        except FileNotFoundError:
-            raise UserError(f"{file} is missing; `dvc repro` makes it") from None
-        except (ValueError, OSError) as error:
-            raise UserError(f"{file} is not a good CSV file: {error}") from None
-    submitted, wanted = tables
     columns = [competition.id_column, competition.prediction_column]
-    for file, table in zip((path, sample), tables, strict=True):
-        if list(table.columns) != columns:
-            raise UserError(f"{file}: header: {list(table.columns)} is not {columns}")
+    submitted, wanted = read_cells(path, columns), read_cells(sample, columns)
     if len(submitted) != len(wanted):
-        raise UserError(f"{path}: {len(submitted):,} rows where {sample} has {len(wanted):,}")
-    ids = submitted[competition.id_column] != wanted[competition.id_column]
+        raise UserError(
+            f"{path}: {len(submitted):,} rows where {sample} has {len(wanted):,}; {MEND}"
+        )
     classes = {str(label) for label in range(competition.classes)}
-    labels = ~submitted[competition.prediction_column].isin(classes)
-    for column, wrong in zip(columns, (ids, labels), strict=True):
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            value = submitted[column].iloc[row]
+    for row, ((found, label), (identity, _)) in enumerate(
+        zip(submitted, wanted, strict=True), start=1
+    ):
+        if found != identity:
             raise UserError(
-                f"{path}: row {row + 1}, column {column}: {value!r} is not as it must be"
+                f"{path}: row {row}, column {columns[0]}: {found[:20]!r} where {sample} has "
+                f"{identity[:20]!r}; {MEND}"
+            )
+        if label not in classes:
+            raise UserError(
+                f"{path}: row {row}, column {columns[1]}: {label[:20]!r} is not one of the classes "
+                f"0..{competition.classes - 1}; {MEND}"
             )
 
 
