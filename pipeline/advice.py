@@ -48,7 +48,7 @@ def _fit(run: Run) -> list[tuple[str, str]]:
         history = table(TRAINED / name / "history.csv", "epoch", "accuracy")
         training = history[history["epoch"] == history["epoch"].max()]["accuracy"].mean()
         missed, missed_new = 1 - training, 1 - trained["cv_accuracy"]
-        numbers = f"wrong of augmented training images, last epoch, {missed:.2%}; of new rows, "
+        numbers = f"Wrong of augmented training images, last epoch, {missed:.2%}; of new rows, "
         numbers += f"in CV, {missed_new:.2%}"
         if missed < missed_new / 2:
             hint = "it knows its rows better than new ones; more augmentation or dropout may pay"
@@ -81,7 +81,7 @@ def _blend(run: Run) -> tuple[str, str]:
         return (
             "One member",
             "The blend is one recipe. Another one that errs elsewhere, as few errors as it may "
-            "mend, is added by its name in params.yaml's `recipes`.",
+            "mend, is added by its name to params.yaml, under recipes.",
         )
     best = max(each["cv_accuracy"] for each in run.members.values())
     idle = [name for name, each in run.members.items() if each["weight"] < 0.005]
