@@ -24,7 +24,7 @@ from pipeline.study import open_study
 from pipeline.task import Data, Task, load_data
 from pipeline.tuned import tuning_rows
 
-SHORT = ((3000, 3), (3000, 10), (10000, 3), (10000, 6))  # rows and epochs of a trial
+SHORT = ((3000, 3), (3000, 10), (10000, 3))  # rows and epochs of a trial
 
 
 def _with(settings: Settings, **tune: Any) -> Settings:
@@ -105,7 +105,7 @@ def fidelity(settings: Settings, name: str, data: Data, count: int) -> Table:
 def main(
     recipe: Annotated[str, typer.Argument(help="A name in experiments/recipes/.")] = "compact",
     trials: Annotated[int, typer.Option(help="Of each study.")] = 40,
-    drawn: Annotated[int, typer.Option(help="Settings to be ranked, short and in full.")] = 12,
+    drawn: Annotated[int, typer.Option(help="Settings to be ranked, short and in full.")] = 10,
     pruners: Annotated[
         str, typer.Option(help="To compare; the first is the measure.")
     ] = "none median",

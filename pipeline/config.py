@@ -16,7 +16,8 @@ from pipeline.files import read_text
 PARAMS = Path("params.yaml")
 YAML_BYTES = 100_000  # settings written by people are not longer
 PIXELS = 1 << 18  # of an image; the columns of a file
-RecipeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=100)]
+RECIPE_NAME = r"^[a-z0-9][a-z0-9_]*$"
+RecipeName = Annotated[str, Field(pattern=RECIPE_NAME, max_length=100)]
 ColumnName = Annotated[str, Field(pattern=r'^[^,"\r\n]+$', max_length=100)]
 
 

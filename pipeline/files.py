@@ -25,6 +25,7 @@ TRAINED = Path("experiments/train")  # a folder a recipe
 BLENDED = Path("experiments/ensemble")
 SUBMISSION = Path("submissions/submission.csv")
 METRICS = Path("submissions/metrics.json")
+SCORES = ("cv_accuracy", "cv_accuracy_low", "cv_accuracy_high")  # what it holds at least
 # In `dvc exp run --temp` the working directory is a copy, and DVC_ROOT names the original. Local
 # state is kept there: what one experiment finished, the others need not do again.
 ROOT = Path(os.environ.get("DVC_ROOT", "."))
@@ -93,17 +94,21 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def read_json(path: Path, *wanted: str) -> Any:
+    """Read a JSON file, a mapping that has the keys `wanted` if there are any.
 
     Raises:
         UserError: it is missing or damaged.
     """
     try:
-        return json.loads(read_text(path, JSON_LIMIT))
+        value = json.loads(read_text(path, JSON_LIMIT))
+        missing = [key for key in wanted if key not in value]
+        if missing:
+            raise ValueError(f"no {missing[0]} in it")
+        return value
     except FileNotFoundError:
         raise UserError(f"{path} is missing; `dvc repro` makes it") from None
-    except (ValueError, OSError, RecursionError) as error:
+    except (ValueError, TypeError, OSError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and run `dvc repro`") from None
 
 

@@ -4,13 +4,15 @@ Anything Keras has a class for is written as that class's name and its arguments
 32, kernel_size: 3}`; `pipeline/models.py` builds it from the class itself.
 """
 
+import re
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from pipeline.config import Frozen, read_yaml, validate
+from pipeline.config import RECIPE_NAME, Frozen, read_yaml, validate
 from pipeline.console import UserError
 from pipeline.files import TUNED
 from pipeline.search import Search
@@ -126,6 +128,13 @@ class Recipe(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _rates_are_not_negative(self) -> "Recipe":
+        for key, value in _numbers(self.optimizer):
+            if value < 0:
+                raise ValueError(f"optimizer.{key}: no number of it may be under 0, not {value}")
+        return self
+
+    @model_validator(mode="after")
     def _search_space_fits(self) -> "Recipe":
         plain = self.model_dump()
         for position, (key, search) in enumerate(self.search.items()):
@@ -158,6 +167,14 @@ class Recipe(Frozen):
         return {
             key: search.value(choices[key]) for key, search in self.search.items() if key in choices
         }
+
+
+def _numbers(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            yield from _numbers(inner, f"{prefix}{key}.")
+        elif isinstance(inner, int | float):
+            yield f"{prefix}{key}", inner
 
 
 def value_at(recipe: dict[str, Any], key: str) -> Any:
@@ -208,7 +225,7 @@ def load_recipe(name: str, tuned: bool = False) -> Recipe:
         UserError: no such recipe, or a fault in its file.
     """
     path = recipe_path(name)
-    if not path.exists():
+    if not (re.fullmatch(RECIPE_NAME, name) and (path.exists() or path.is_symlink())):
         known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
         raise UserError(f"params.yaml: recipes: {path} does not exist; there are: {known}")
     recipe = validate(Recipe, read_yaml(path), path)

@@ -1,6 +1,7 @@
 """Stage: blended probabilities -> submissions/submission.csv, checked; then its scores."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,7 @@ def write_submission(path: Path, probabilities: np.ndarray, competition: Competi
     write_csv(path, {competition.id_column: ids, competition.prediction_column: labels})
 
 
-def show_whole(settings: Settings, metrics: dict[str, float]) -> None:
+def show_whole(settings: Settings, metrics: dict[str, float], blended: dict[str, Any]) -> None:
     """Put the scores beside other executions', and link the stages that this one took over."""
     execution = tracking.execution(settings)
     stages = [
@@ -78,9 +79,9 @@ def show_whole(settings: Settings, metrics: dict[str, float]) -> None:
         study = read_yaml(TUNED / f"{name}.yaml").get("study")
         if study:
             tracking.link(execution, f"tune {name}", study)
-        key = read_json(TRAINED / name / "metrics.json")["run_key"]
+        key = read_json(TRAINED / name / "metrics.json", "run_key")["run_key"]
         tracking.link(execution, f"train {name}", key)
-    tracking.link(execution, "ensemble", read_json(BLENDED / "metrics.json")["run_key"])
+    tracking.link(execution, "ensemble", blended["run_key"])
 
 
 def main() -> None:
@@ -88,11 +89,11 @@ def main() -> None:
     settings = load_settings()
     competition = settings.competition
     with stage("submission"):
-        blended = read_json(BLENDED / "metrics.json")
+        wanted = ("cv_accuracy", "cv_accuracy_low", "cv_accuracy_high")
+        blended = read_json(BLENDED / "metrics.json", *wanted, "run_key")
         with replacing(SUBMISSION) as written:
             write_submission(written, read_array(BLENDED / "test.npy"), competition)
             check_submission(written, RAW / "sample_submission.csv", competition)
-        wanted = ("cv_accuracy", "cv_accuracy_low", "cv_accuracy_high")
         metrics = {name: blended[name] for name in wanted}
         if competition.source == "embedded":
             metrics["leaderboard_accuracy"] = leaderboard_accuracy(
@@ -104,7 +105,7 @@ def main() -> None:
         with tracking.run(settings, "submission", key=digest, tags=tags) as run_id:
             tracking.log_metrics(run_id, metrics)
             tracking.log_file(run_id, SUBMISSION)
-            show_whole(settings, metrics)
+            show_whole(settings, metrics, blended)
     say(f"{SUBMISSION}: checked against the sample")
     print_summary(settings)
 

@@ -6,15 +6,15 @@ from rich.table import Table
 
 from pipeline.config import Settings, load_settings
 from pipeline.console import console, duration, run_command
-from pipeline.files import BLENDED, METRICS, SUBMISSION, TRAINED, read_json
+from pipeline.files import BLENDED, METRICS, SCORES, SUBMISSION, TRAINED, read_json
 from pipeline.stage import stage_seconds
 
 
 def _scores(settings: Settings) -> Table:
-    blended, final = read_json(BLENDED / "metrics.json"), read_json(METRICS)
+    blended, final = read_json(BLENDED / "metrics.json", "members"), read_json(METRICS, *SCORES)
     table = Table("accuracy", "", "note", title="Scores", title_justify="left")
     for name in settings.recipes:
-        trained = read_json(TRAINED / name / "metrics.json")
+        trained = read_json(TRAINED / name / "metrics.json", "folds", "cv_accuracy")
         for fold, score in enumerate(trained["folds"], start=1):
             table.add_row(f"{name}, fold {fold}", f"{score:.5f}")
         table.add_row(

@@ -9,6 +9,7 @@ import typer
 from pipeline.config import load_settings
 from pipeline.console import UserError, run_command, say
 from pipeline.files import DATABASE
+from pipeline.tracking import OFF
 
 
 def main(
@@ -18,6 +19,8 @@ def main(
 ) -> None:
     """Serve the MLflow UI on 127.0.0.1 until Ctrl-C."""
     uri = load_settings().tracking.uri
+    if uri == OFF:
+        raise UserError("params.yaml: tracking.uri: off: no run is tracked; null tracks them here")
     if uri:
         say(f"params.yaml: tracking.uri: the runs are on {uri}; open that")
         return

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, console, run_command, say, warn
-from pipeline.files import METRICS, RAW, SUBMISSION, read_json, sha256_file, sha256_json
+from pipeline.files import METRICS, RAW, SCORES, SUBMISSION, read_json, sha256_file, sha256_json
 from pipeline.kaggle_service import ServiceError
 from pipeline.kaggle_submit import (
     destination,
@@ -62,7 +62,7 @@ def describe_file(settings: Settings, message: str) -> Row:
         find_submission,  # seconds of MLflow, that a bad file need not wait for
     )
 
-    digest, state, scores = sha256_file(SUBMISSION), git_state(), read_json(METRICS)
+    digest, state, scores = sha256_file(SUBMISSION), git_state(), read_json(METRICS, *SCORES)
     state["git_dirty"] = str(state["git_dirty"] == "true" or not made_by_head(SUBMISSION)).lower()
     return Row(
         time=datetime.now(UTC).isoformat(timespec="milliseconds"),

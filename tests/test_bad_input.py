@@ -147,11 +147,9 @@ def wide(path: Path) -> None:
 
 def no_files(door: str, reason: str = "cannot be read: ") -> list[Case]:
     """What is no file at all, at any door; the pipe is met by the real command: it might hang."""
-    # load_recipe asks whether there is such a recipe before it reads it.
-    loops = "does not exist" if door == "recipe" else f"{reason}Too many levels of symbolic links"
     return [
         Case(door, "a folder", folder, f"{reason}it is a folder, not a file"),
-        Case(door, "a symlink loop", loop, loops),
+        Case(door, "a symlink loop", loop, f"{reason}Too many levels of symbolic links"),
         Case(door, "a pipe (FIFO)", pipe, f"{reason}it is a pipe or a device", real=True),
     ]
 

@@ -30,6 +30,7 @@ def test_a_users_mistake_is_one_line(
 ) -> None:
     params["competition"]["source"] = "kaggle"
     params["recipes"] = ["gone"]
+    params["tracking"]["uri"] = None
     write_yaml(project / "params.yaml", params)
     (project / "pipeline").symlink_to(REPOSITORY / "pipeline")
     module, *arguments = command.split()

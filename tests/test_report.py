@@ -20,6 +20,7 @@ from pipeline.console import UserError, run_command
 from pipeline.facts import in_short, load_run
 from pipeline.files import METRICS, SUBMISSION, sha256_file
 from pipeline.ledger import COLUMNS, LEDGER, Row, put
+from pipeline.mlflow_store import find_submission
 from pipeline.recipe import load_recipe
 from pipeline.report import REPORT, main, render
 
@@ -257,12 +258,17 @@ def test_recipes_that_were_not_run_are_not_reported(finished: Path) -> None:
 def test_it_is_logged_to_the_submissions_run(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "_stopped", False)
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["tracking"]["uri"] = None
+    write_yaml(Path("params.yaml"), params)
     settings, digest = load_settings(), sha256_file(SUBMISSION)
     tags = {"submission_sha256": digest}
-    with tracking.run(settings, "submission", key=digest, tags=tags) as run_id:
-        assert run_id
+    with tracking.run(settings, "submission", key=digest, tags=tags):
+        pass
     main()
+    run_id = find_submission(settings, digest)
+    assert run_id
     assert "report.html" in [each.path for each in MlflowClient().list_artifacts(run_id)]
 
 
