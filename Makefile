@@ -9,12 +9,14 @@ QUICK ?=
 NETWORKS ?= 15
 RECIPE ?= compact
 TRIALS ?= 100
+DATABASE ?= postgresql://mlflow@127.0.0.1/mlflow
+ARTIFACTS ?= $(HOME)/mlflow-artifacts
 BIN := .venv/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro best deals submit doctor score report ui tune benchmark-tune test test-faults test-browser lint format coverage benchmark benchmark-csv lock clean-cache
+.PHONY: help setup repro best deals submit doctor score report ui tune benchmark-tune tracking-server test test-faults test-browser lint format coverage benchmark benchmark-csv lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -64,6 +66,12 @@ report: setup  ## The last run's story as one page to pass on: experiments/repor
 ui: setup  ## Browse the runs in MLflow, on this machine only; PORT=5001 moves it
 	@python -m pipeline.ui --port $(PORT)
 
+tracking-server: setup  ## MLflow for a team: DATABASE=postgresql://user@host/mlflow ARTIFACTS=folder
+	@uv pip install -q --python $(BIN)/python --require-hashes -r requirements-server.txt
+	@MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server \
+	  --backend-store-uri "$(DATABASE)" --artifacts-destination "$(ARTIFACTS)" \
+	  --host 127.0.0.1 --port $(PORT) --workers 2
+
 test: setup lint  ## Lint, check types, run the tests with coverage
 	@coverage erase
 	@COVERAGE_FILE=$(abspath .coverage) coverage run -m pytest -q
@@ -71,7 +79,8 @@ test: setup lint  ## Lint, check types, run the tests with coverage
 	@coverage report
 
 test-faults: setup  ## Inject every fault of Kaggle's service and bad input; writes docs/*.md
-	@python -m pytest -q -m "" tests/test_kaggle.py tests/test_kaggle_road.py tests/test_bad_input.py
+	@python -m pytest -q -m "" tests/test_kaggle.py tests/test_kaggle_road.py tests/test_bad_input.py \
+	  tests/test_team.py
 
 test-browser: setup  ## Open a run's report and the MLflow UI in Chromium; post a digit to the model
 	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -y -q chromium; }
@@ -102,7 +111,8 @@ benchmark-csv: setup  ## Time preprocess's reading of the CSV against plain pand
 	@python -m pipeline.benchmark_csv
 
 lock: setup  ## Pin requirements.in anew, with hashes
-	@for file in requirements requirements-uv "-c requirements.txt requirements-browser"; do \
+	@for file in requirements requirements-uv "-c requirements.txt requirements-browser" \
+	  "-c requirements.txt requirements-server"; do \
 	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate --upgrade $$file.in -o $${file##* }.txt; done
 

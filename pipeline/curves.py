@@ -60,7 +60,8 @@ def watcher(
         for row in history[len(seen) :]:
             seen.append(row)
             mine.report(row["val_accuracy"], len(seen))
-            if mine.should_prune():
+            # A fold that is whole is for the test between folds to judge.
+            if len(seen) < epochs and mine.should_prune():
                 raise optuna.TrialPruned
 
     return watch

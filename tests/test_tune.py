@@ -168,6 +168,8 @@ def test_a_fold_behind_the_median_of_earlier_trials_is_ended() -> None:
     with pytest.raises(optuna.TrialPruned):  # all of it at once, from the cache
         watcher("median", 4, 0, earlier)(history(0.1, 0.2, 0.3, 0.95))
     watcher("median", 4, 0, earlier)(history(0.1, 0.95, 0.95, 0.95))
+    rising = [finished_trial(0.5, 0.7, 0.9, 0.99)] * 6
+    watcher("median", 4, 0, rising)(history(0.1, 0.7, 0.9, 0.9))  # whole: not for it to judge
     watcher("median", 4, 1, earlier)(history(0.1, 0.1, 0.1, 0.1))  # another fold, nothing known
     watcher("none", 4, 0, earlier)(history(0.1, 0.1, 0.1, 0.1))
 
