@@ -14,6 +14,7 @@ from pipeline.files import (
     BLENDED,
     TRAINED,
     read_array,
+    remove_unfinished,
     replacing,
     sha256_json,
     write_array,
@@ -149,6 +150,7 @@ def main() -> None:
     """Blend the recipes of params.yaml."""
     settings = load_settings()
     with stage("ensemble"):
+        remove_unfinished(BLENDED)
         metrics = make_blend(settings)
         write_json(BLENDED / "metrics.json", metrics)
         key = sha256_json([settings.model_dump(mode="json"), metrics])

@@ -70,6 +70,15 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is damaged ({error}); delete it and run `dvc repro`") from None
 
 
+def remove_unfinished(folder: Path, pattern: str = ".*-????????.*") -> None:
+    """Remove what `replacing` was at in a folder when it was killed.
+
+    Whoever calls this holds a lock that says nobody else is writing such files there.
+    """
+    for file in folder.glob(pattern):
+        file.unlink(missing_ok=True)
+
+
 def remove_others(folder: Path, written: set[str]) -> None:
     """Remove from a stage's folder what an earlier run left there and this one did not write.
 

@@ -15,6 +15,7 @@ from pipeline.files import (
     SUBMISSION,
     read_array,
     read_json,
+    remove_unfinished,
     replacing,
     sha256_file,
     write_json,
@@ -70,6 +71,8 @@ def main() -> None:
     settings = load_settings()
     competition = settings.competition
     with stage("submission"):
+        for file in (SUBMISSION, METRICS):
+            remove_unfinished(file.parent, f".{file.stem}-*")
         blended = read_json(BLENDED / "metrics.json")
         with replacing(SUBMISSION) as written:
             write_submission(written, read_array(BLENDED / "test.npy"), competition)
