@@ -7,12 +7,14 @@ SEEDS ?= 1
 DEALS ?= 0 1 2
 QUICK ?=
 NETWORKS ?= 15
+KILLS ?= 50
+SEED ?= 0
 BIN := .venv/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro best deals submit doctor score ui test test-faults lint format coverage benchmark benchmark-csv lock clean-cache
+.PHONY: help setup repro best deals submit doctor score ui test test-faults chaos lint format coverage benchmark benchmark-csv lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -61,6 +63,10 @@ test: setup lint  ## Lint, check types, run the tests with coverage
 
 test-faults: setup  ## Inject every fault of Kaggle's service; writes docs/kaggle.md
 	@python -m pytest -q -m "" tests/test_kaggle.py tests/test_kaggle_road.py
+
+chaos: setup  ## Break the real pipeline on a slice, hours, resumable; ONLY=rot, NAME=one again
+	@PYTHONPATH=tests python -m chaos --kills $(KILLS) --seed $(SEED) $(ONLY:%=--only %) \
+	  $(NAME:%=--name %)
 
 lint: setup
 	@ruff check -q .

@@ -1,0 +1,88 @@
+"""The short form of `make chaos`: a kill of each kind, and bit rot, where no training is needed."""
+
+import shutil
+from pathlib import Path
+from random import Random
+
+import pytest
+from chaos.kills import Kill, survive
+from chaos.project import Workshop
+from chaos.rot import Rot, flip, notice
+from conftest import write_yaml
+
+from pipeline.console import UserError
+from pipeline.files import remove_unfinished
+from pipeline.intact import check_inputs, md5_file
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """A workshop whose undisturbed run is that of the two stages without TensorFlow and MLflow."""
+    made = Workshop(tmp_path_factory.mktemp("chaos"), Random(0), stages=("download", "preprocess"))
+    made.make_base()
+    return made
+
+
+@pytest.mark.parametrize(
+    "kill",
+    [
+        Kill("download", "SIGKILL", "stage", "write", 0.3),
+        Kill("download", "SIGTERM", "dvc", "time", 0.6),
+        Kill("preprocess", "SIGINT", "group", "time", 0.9),
+    ],
+    ids=lambda kill: f"{kill.signal}-{kill.victim}",
+)
+def test_after_a_kill_the_next_run_ends_as_an_undisturbed_one(shop: Workshop, kill: Kill) -> None:
+    survive(shop, kill)
+
+
+@pytest.mark.parametrize(
+    ("rot", "verdict"),
+    [
+        (Rot("data/mnist.npz", "download", ("download",)), "refused"),
+        (Rot("data/raw/train.csv", "preprocess", ("preprocess",)), "refused"),
+    ],
+    ids=lambda value: getattr(value, "file", value),
+)
+def test_a_flipped_bit_is_noticed_before_it_is_used(shop: Workshop, rot: Rot, verdict: str) -> None:
+    assert notice(shop, rot, Random(0))["verdict"] == verdict
+
+
+def test_what_a_stage_reads_is_held_against_what_the_last_one_wrote(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project / "data/arrays"
+    folder.mkdir(parents=True)
+    for name in ("a.npy", "b.npy"):
+        (folder / name).write_bytes(name.encode())
+    listed = [{"md5": md5_file(folder / name), "relpath": name} for name in ("a.npy", "b.npy")]
+    known = '[{"md5": "%s", "relpath": "a.npy"}, {"md5": "%s", "relpath": "b.npy"}]'
+    text = known % tuple(each["md5"] for each in listed)
+    (project / "list").write_text(text)
+    digest = md5_file(project / "list") + ".dir"
+    write_yaml(project / "dvc.yaml", {"stages": {
+        "preprocess": {"deps": []}, "train": {"do": {"deps": ["data/arrays", "tune/${item}.yaml"]}},
+    }})  # fmt: skip
+    out = {"path": "data/arrays", "md5": digest}
+    gone = {"path": "data/arrays", "md5": "of a recipe that is no longer listed"}
+    locked = {"preprocess": {"outs": [out]}, "train@gone": {"outs": [gone]}}
+    write_yaml(project / "dvc.lock", {"stages": locked})
+    monkeypatch.setenv("DVC_STAGE", "train@tiny")
+    check_inputs()
+    flip(folder / "b.npy", Random(1))
+    with pytest.raises(UserError, match=r"^data/arrays: not what preprocess wrote"):
+        check_inputs()
+    place = project / f".dvc/cache/files/md5/{digest[:2]}/{digest[2:]}"
+    place.parent.mkdir(parents=True)
+    shutil.copy(project / "list", place)
+    with pytest.raises(UserError, match=r"data/arrays/b.npy: .*`dvc repro -f -s preprocess` makes"):
+        check_inputs()
+    monkeypatch.delenv("DVC_STAGE")
+    check_inputs()  # by hand: whoever changed a file did so on purpose
+
+
+def test_what_a_killed_stage_was_writing_is_cleared_away(tmp_path: Path) -> None:
+    for name in (".train-ab_12cde.csv", "train.csv", ".hidden"):
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".hidden", "train.csv"}
