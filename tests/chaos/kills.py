@@ -35,9 +35,9 @@ WRITES = {
     "ensemble": ("experiments/ensemble/.oof-*", "experiments/ensemble/.confusion-*"),
     "submission": ("submissions/.submission-*", "submissions/.metrics-*"),
 }  # fmt: skip
-# Of each 25 kills; tuning and training have half.
+# Of each 26 kills; tuning and training have half.
 SHARES = {"train": 8, "tune": 5, "logging": 2, "download": 3, "preprocess": 2, "ensemble": 2,
-          "submission": 2, "upload": 1}  # fmt: skip
+          "submission": 2, "upload": 2}  # fmt: skip
 EPOCH = re.compile(r"fold (\d+)  network \d+/\d+  epoch +(\d+)/")
 
 
@@ -63,13 +63,15 @@ def experiments(count: int, seed: int) -> list[Experiment]:
     seen: Counter[str] = Counter()
     for number in range(count):
         random = Random(f"{seed}/kill/{number}")
-        what = order[number * 11 % len(order)]  # 11 and 25 have no divisor: all come, mixed
+        what = order[number * 11 % len(order)]  # 11 and 26 have no divisor: all come, mixed
         pairs = list(product(SIGNALS, VICTIMS))
         Random(f"{seed}/{what}").shuffle(pairs)
         chosen, victim = pairs[seen[what] % len(pairs)]
         seen[what] += 1
         if what == "upload":
-            found.append(upload.experiment(number, chosen, random.random()))
+            found.append(
+                upload.experiment(number, seen[what], SIGNALS[number % 3], random.random())
+            )
             continue
         kill = Kill(what, chosen, victim, _moment(what, victim, random), random.random())
         name = f"{number:03}-{what}-{chosen}-{victim}-{kill.moment}"

@@ -25,9 +25,9 @@ FILES = {
 }
 
 
-def experiment(number: int, chosen: str, share: float) -> Experiment:
+def experiment(number: int, turn: int, chosen: str, share: float) -> Experiment:
     """A kill of an upload, or, each second one, of a download from Kaggle."""
-    fetching = number % 2 == 1
+    fetching = turn % 2 == 0
     what = "fetch" if fetching else "upload"
     name = f"{number:03}-{what}-{chosen}-group-call"
     about = {"stage": what, "signal": chosen, "victim": "group", "moment": "call"}
