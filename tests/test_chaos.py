@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from chaos.kills import Kill, survive
 from chaos.project import Workshop
-from chaos.rot import flip
+from chaos.rot import flip, unlink
 from conftest import write_yaml
 
 from pipeline.console import UserError
