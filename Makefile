@@ -66,7 +66,7 @@ test-faults: setup  ## Inject every fault of Kaggle's service; writes docs/kaggl
 
 chaos: setup  ## Break the real pipeline on a slice, hours, resumable; ONLY=rot, NAME=one again
 	@PYTHONPATH=tests python -m chaos --kills $(KILLS) --seed $(SEED) $(ONLY:%=--only %) \
-	  $(NAME:%=--name %)
+	  $(NAME:%=--name '%')
 
 lint: setup
 	@ruff check -q .

@@ -5,6 +5,7 @@ import platform
 import signal
 from collections.abc import Callable
 from enum import StrEnum
+from fnmatch import fnmatch
 from pathlib import Path
 from random import Random
 from typing import Annotated
@@ -55,7 +56,9 @@ def main(
     kills: Annotated[int, typer.Option(min=0, help="How many kills.")] = 50,
     seed: Annotated[int, typer.Option(help="Chooses moments, signals and bytes.")] = 0,
     only: Annotated[Kind | None, typer.Option(help="Experiments of one kind.")] = None,
-    name: Annotated[str, typer.Option(help="This one, and also if it was tried before.")] = "",
+    name: Annotated[
+        str, typer.Option(help="This one, or all like `full-*`; also if tried before.")
+    ] = "",
 ) -> None:
     """Break the pipeline on a slice in every way; what was tried before is not tried again."""
     signal.signal(
@@ -72,7 +75,9 @@ def main(
 def _try_all(wanted: list[Experiment], seed: int, name: str) -> None:
     outcomes = FOLDER / f"{seed}.jsonl"
     known = read_outcomes(outcomes)
-    todo = [each for each in wanted if each.name == name or (not name and each.name not in known)]
+    todo = [
+        each for each in wanted if (fnmatch(each.name, name) if name else each.name not in known)
+    ]
     if name and not todo:
         raise UserError(f"no experiment is called {name!r}")
     shop = Workshop(FOLDER, Random(seed))

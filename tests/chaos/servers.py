@@ -2,14 +2,13 @@
 
 import re
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -148,10 +147,8 @@ def back(shop: Workshop) -> dict[str, Any]:
         stop(project, port)
         project.settle(60)
         project.check_so_far()
-        database = project.path / "experiments/server.db"
-        with closing(sqlite3.connect(database)) as connection:
-            query = "SELECT name, status FROM runs WHERE lifecycle_stage = 'active'"
-            found = dict(connection.execute(query))
+        (project.path / "experiments/server.db").rename(project.path / "experiments/mlflow.db")
+        found = {name: status for name, status, _ in traces.runs(project.path)}
         wanted = dict.fromkeys([*traces.RUNS["train"], "ensemble"], "FINISHED")
         require(found == wanted, f"MLflow: {found} where {wanted} is wanted")
         return {}

@@ -75,7 +75,7 @@ def two_recipes(shop: Workshop) -> dict[str, Any]:
         project.check_so_far()
         traces.check_folders(project, "train")
         traces.check_mlflow(project, "train")
-        statuses = dict(traces.runs(project.path))
+        statuses = {name: status for name, status, _ in traces.runs(project.path)}
         require(statuses.get(f"train {OTHER}") == "FINISHED", f"MLflow: {statuses}")
         require((project.path / f"experiments/train/{OTHER}/oof.npy").exists(), "no oof.npy")
         return {}
@@ -121,7 +121,7 @@ def two_clones(shop: Workshop) -> dict[str, Any]:
             each.check_so_far()
             traces.check_study(each, "train")
         found = traces.runs(project.path)
-        still = [name for name, status in found if status == "RUNNING"]
+        still = [name for name, status, _ in found if status == "RUNNING"]
         require(not still, f"MLflow: left RUNNING: {still}")
         waited = any("waiting for it" in each.printed() for each in (project, clone))
         return {"waited": waited}

@@ -26,6 +26,12 @@ RUNS = {
     "submission": ("submission",),
 }
 
+RUNS_QUERY = """
+SELECT name, status, coalesce(value, '') FROM runs
+LEFT JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'mlflow.parentRunId'
+WHERE lifecycle_stage = 'active'
+"""
+
 
 def check_folders(project: Project, stage: str) -> None:
     """The stage's folder holds its files and nothing else, and no fold is left unfinished."""
@@ -39,14 +45,13 @@ def check_folders(project: Project, stage: str) -> None:
         require(not left, f"unfinished folds: {left}")
 
 
-def runs(path: Path) -> list[tuple[str, str]]:
-    """Each run's name and status in all experiments of a project's MLflow database."""
+def runs(path: Path) -> list[tuple[str, str, str]]:
+    """Each run's name, status and parent in all experiments of a project's MLflow database."""
     database = path / "experiments/mlflow.db"
     if not database.exists():
         return []
     with closing(sqlite3.connect(f"file:{database.resolve()}?mode=ro", uri=True)) as connection:
-        found = "SELECT name, status FROM runs WHERE lifecycle_stage = 'active'"
-        return list(connection.execute(found))
+        return list(connection.execute(RUNS_QUERY))
 
 
 def check_mlflow(project: Project, stage: str, seconds: float = 15.0) -> None:
@@ -57,8 +62,8 @@ def check_mlflow(project: Project, stage: str, seconds: float = 15.0) -> None:
     deadline = time.monotonic() + seconds
     while True:
         found = runs(project.path)
-        still = [name for name, status in found if status in ("RUNNING", "SCHEDULED")]
-        finished = Counter(name for name, status in found if status == "FINISHED")
+        still = [name for name, status, _ in found if status in ("RUNNING", "SCHEDULED")]
+        finished = Counter(name for name, status, _ in found if status == "FINISHED")
         missing = [name for name in RUNS.get(stage, ()) if not finished[name]]
         if not still and not missing:
             break
@@ -67,8 +72,10 @@ def check_mlflow(project: Project, stage: str, seconds: float = 15.0) -> None:
             f"MLflow: left RUNNING: {still}; not FINISHED: {missing}",
         )
         time.sleep(0.5)
-    twice = [name for name in finished if "trial" in name or "fold" in name]
-    twice = [name for name in twice if finished[name] > 1]
+    under = Counter(
+        (name, parent) for name, status, parent in found if parent and status == "FINISHED"
+    )
+    twice = [name for (name, _), times in under.items() if times > 1]
     require(not twice, f"MLflow: logged twice: {twice}")
 
 
