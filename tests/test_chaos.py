@@ -10,6 +10,7 @@ from chaos.project import Workshop
 from chaos.rot import flip, unlink
 from conftest import write_yaml
 
+from pipeline.check import LOCK, clear_lock
 from pipeline.console import UserError
 from pipeline.files import remove_unfinished
 from pipeline.intact import check_inputs, md5_file
@@ -86,3 +87,13 @@ def test_what_a_killed_stage_was_writing_is_cleared_away(tmp_path: Path) -> None
         (tmp_path / name).touch()
     remove_unfinished(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {".hidden", "train.csv"}
+
+
+def test_a_lock_of_dvcs_that_a_kill_cut_short_is_cleared_and_a_whole_one_stays(
+    project: Path,
+) -> None:
+    LOCK.parent.mkdir(parents=True)
+    for content, stays in (('{"read": {}}', True), ('{"read": {"da', False), ("", False)):
+        LOCK.write_text(content)
+        clear_lock()
+        assert LOCK.exists() == stays
