@@ -28,12 +28,19 @@ DATABASE = ROOT / "experiments/mlflow.db"
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in `path`'s folder; move it onto `path` if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    """Yield a temporary path in `path`'s folder; move it onto `path` if the block succeeds.
+
+    Raises:
+        OSError: it cannot be written; it names `path`, whatever the library that wrote said.
+    """
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
+        )
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
@@ -41,8 +48,14 @@ def replacing(path: Path) -> Iterator[Path]:
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)  # mkstemp's 0600 would outlive the move
         temporary.replace(path)
+    except OSError as error:
+        if error.filename is None or temporary is None or Path(error.filename) == temporary:
+            said = error.strerror or str(error)  # NumPy and polars give no number, and no name
+            raise OSError(error.errno, said, str(path)) from error
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

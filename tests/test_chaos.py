@@ -1,6 +1,9 @@
 """The short form of `make chaos`: a kill of each kind, and bit rot, where no training is needed."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
@@ -8,7 +11,7 @@ import pytest
 from chaos.kills import Kill, survive
 from chaos.project import Workshop
 from chaos.rot import flip, unlink
-from conftest import write_yaml
+from conftest import REPOSITORY, write_yaml
 
 from pipeline.check import LOCK, clear_lock
 from pipeline.console import UserError
@@ -64,8 +67,8 @@ def test_what_a_stage_reads_is_held_against_what_the_last_one_wrote(
     write_yaml(project / "dvc.yaml", {"stages": {
         "preprocess": {"deps": []}, "train": {"do": {"deps": ["data/arrays", "tune/${item}.yaml"]}},
     }})  # fmt: skip
-    out = {"path": "data/arrays", "md5": digest}
-    gone = {"path": "data/arrays", "md5": "of a recipe that is no longer listed"}
+    out = {"path": "data/arrays", "hash": "md5", "md5": digest}
+    gone = {"path": "data/arrays", "hash": "md5", "md5": "of a recipe that is no longer listed"}
     locked = {"preprocess": {"outs": [out]}, "train@gone": {"outs": [gone]}}
     write_yaml(project / "dvc.lock", {"stages": locked})
     monkeypatch.setenv("DVC_STAGE", "train@tiny")
@@ -97,3 +100,32 @@ def test_a_lock_of_dvcs_that_a_kill_cut_short_is_cleared_and_a_whole_one_stays(
         LOCK.write_text(content)
         clear_lock()
         assert LOCK.exists() == stays
+
+
+WRITE = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from pipeline import files, tables
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+for write in (
+    lambda: files.write_array(Path("a.npy"), np.zeros(9999)),
+    lambda: files.write_text(Path("a.txt"), "a" * 9999),
+    lambda: tables.write_csv(Path("a.csv"), {"a": np.arange(9999)}),
+):
+    try:
+        write()
+    except OSError as error:
+        print(error.filename)
+"""
+
+
+def test_a_file_that_there_is_no_room_for_is_named_and_nothing_of_it_is_left(
+    tmp_path: Path,
+) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", WRITE], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert result.stdout.split() == ["a.npy", "a.txt", "a.csv"]
+    assert list(tmp_path.iterdir()) == []

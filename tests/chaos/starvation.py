@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -40,9 +41,16 @@ READ_ONLY = (
     ("ensemble", "experiments"),
     ("submission", "submissions"),
 )
-# Stage, and MiB of address space, of which each needs more.
-MEMORY = (("download", 900), ("preprocess", 1100), ("tune", 2500), ("train", 2500),
-          ("ensemble", 1100), ("submission", 900))  # fmt: skip
+# Stage, and MiB, of which it needs more.
+MEMORY = (
+    ("download", 200),
+    ("preprocess", 200),
+    ("tune", 400),
+    ("train", 400),
+    ("ensemble", 200),
+    ("submission", 200),
+)
+GROUPS = Path("/sys/fs/cgroup")
 CLOCK = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -88,8 +96,8 @@ def experiments() -> list[Experiment]:
         add("disk full", name, without_room, stage=stage, folder=folder, room=room)
     for stage, folder in READ_ONLY:
         add("read-only", f"read-only-{stage}", read_only, stage=stage, folder=folder)
-    for stage, size in MEMORY:
-        add("memory", f"memory-{stage}", without_memory, stage=stage, size=size)
+    for stage, mebibytes in MEMORY:
+        add("memory", f"memory-{stage}", without_memory, stage=stage, mebibytes=mebibytes)
     for stage in ("download", "train"):
         add("clock", f"clock-{stage}", with_jumping_clock, stage=stage)
     return found
@@ -143,7 +151,8 @@ def without_room(shop: Workshop, stage: str, folder: str, room: str) -> dict[str
     with shop.project(stage) as project:
         path = project.path / folder
         with mounted(path, "-t", "tmpfs", "-o", room, "tmpfs"):
-            said = refused(project, stage, "No space left", "Disk quota")
+            said = refused(project, stage, "No space left", "disk full")
+            require(folder in said or folder == ".dvc/cache", f"{folder} is not named: {said}")
             again(path, "size=2g,nr_inodes=100000")
             recovers(project, stage)
     return {"said": said}
@@ -156,18 +165,39 @@ def read_only(shop: Workshop, stage: str, folder: str) -> dict[str, Any]:
         with mounted(path, "--bind", str(path)):
             again(path, "ro,bind")
             said = refused(project, stage, "Read-only")
+            require(folder in said, f"{folder} is not named: {said}")
             again(path, "rw,bind")
             recovers(project, stage)
     return {"said": said}
 
 
-def without_memory(shop: Workshop, stage: str, size: int) -> dict[str, Any]:
-    """Less address space than the stage needs, for dvc and all it starts."""
-    if not shutil.which("prlimit"):
-        raise SkippedError("prlimit is not here")
+@contextmanager
+def memory_limit(mebibytes: int) -> Iterator[tuple[str, ...]]:
+    """A control group with so much memory; what to put before a command to run it in there."""
+    old = GROUPS / "memory"
+    group = (old if old.is_dir() else GROUPS) / f"chaos-{os.getpid()}"
+    limit = "memory.limit_in_bytes" if old.is_dir() else "memory.max"
+    try:
+        group.mkdir()
+        (group / limit).write_text(str(mebibytes << 20))
+    except OSError as error:
+        raise SkippedError(f"no control group of memory here: {error}") from None
+    try:
+        yield "sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(group)
+    finally:
+        for _ in range(50):
+            try:
+                group.rmdir()
+                break
+            except OSError:
+                time.sleep(0.1)
+
+
+def without_memory(shop: Workshop, stage: str, mebibytes: int) -> dict[str, Any]:
+    """Less memory than the stage needs, for dvc and all it starts: the system kills the stage."""
     with shop.project(stage) as project:
-        prefix = ("prlimit", f"--as={size << 20}")
-        said = refused(project, stage, "emory", "exited with -", prefix=prefix)
+        with memory_limit(mebibytes) as prefix:
+            said = refused(project, stage, "exited with -9", prefix=prefix)
         recovers(project, stage)
     return {"said": said}
 
