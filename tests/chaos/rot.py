@@ -72,18 +72,20 @@ def notice(shop: Workshop, rot: Rot, random: Random) -> dict[str, Any]:
         code, printed = project.run("dvc", "repro", *rot.repro)
         project.settle()
         require("Traceback" not in printed, f"a traceback: {last_line(printed)}")
-        named = path.name in printed or path.parent.name in printed
+        said = last_line(printed)
         if code == 0:
-            verdict = "rebuilt" if named else "without effect"
+            lines = [line for line in printed.splitlines() if "damaged" in line]
+            said, verdict = (lines or [""])[0], "rebuilt" if lines else "without effect"
         else:
             verdict = "refused"
-            require(named, f"{name} is not named: {last_line(printed)}")
+            named = path.name in said or path.parent.name in said
+            require(named, f"{name} is not named: {said}")
             mend(path, project, printed)
             project.repro(*rot.repro)
         project.check_so_far()
-        if verdict == "refused" or not rot.harmless:
+        if not rot.harmless:
             traces.check_mlflow(project, "download")
-        return {"byte": at, "verdict": verdict, "said": last_line(printed) if named else ""}
+        return {"byte": at, "verdict": verdict, "said": said}
 
 
 def unlink(path: Path) -> None:
