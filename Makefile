@@ -9,12 +9,14 @@ QUICK ?=
 NETWORKS ?= 15
 KILLS ?= 50
 SEED ?= 0
+RECIPE ?= compact
+TRIALS ?= 100
 BIN := .venv/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro best deals submit doctor score ui test test-faults chaos lint format coverage benchmark benchmark-csv lock clean-cache
+.PHONY: help setup repro best deals submit doctor score report ui tune benchmark-tune test test-faults test-browser chaos lint format coverage benchmark benchmark-csv lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -34,6 +36,7 @@ setup: .venv/ready  ## Make .venv with the pinned packages; the other targets do
 repro: setup  ## Run the pipeline: data, tuning, training, blend, submission file, score
 	@python -m pipeline.check
 	@dvc repro
+	@python -m pipeline.report
 
 best: setup  ## The long run, resumable, in a folder of its own; then: dvc exp apply best
 	@python -m pipeline.check
@@ -42,6 +45,11 @@ best: setup  ## The long run, resumable, in a folder of its own; then: dvc exp a
 deals: setup  ## Is CV honest? The same on other dealings of the digits; QUICK="train.epochs=6"
 	@python -m pipeline.check
 	@python -m pipeline.deals $(DEALS) $(addprefix -S ,$(QUICK))
+
+tune: setup  ## A long study of one recipe, into experiments/studies: RECIPE=compact TRIALS=100
+	@python -m pipeline.check
+	@dvc repro -q preprocess
+	@python -m pipeline.tune --recipe $(RECIPE) --trials $(TRIALS)
 
 submit: setup  ## Send submissions/submission.csv, once: make submit MESSAGE="wider network"
 	@python -m pipeline.upload --message "$(MESSAGE)"
@@ -52,6 +60,9 @@ doctor: setup  ## Say what is ready and what is not: packages, processor, MLflow
 score: setup  ## Print the scores of the last run again
 	@python -m pipeline.summary
 
+report: setup  ## The last run's story as one page to pass on: experiments/report.html
+	@python -m pipeline.report
+
 ui: setup  ## Browse the runs in MLflow, on this machine only; PORT=5001 moves it
 	@python -m pipeline.ui --port $(PORT)
 
@@ -61,8 +72,14 @@ test: setup lint  ## Lint, check types, run the tests with coverage
 	@coverage combine -q
 	@coverage report
 
-test-faults: setup  ## Inject every fault of Kaggle's service; writes docs/kaggle.md
-	@python -m pytest -q -m "" tests/test_kaggle.py tests/test_kaggle_road.py
+test-faults: setup  ## Inject every fault of Kaggle's service and bad input; writes docs/*.md
+	@python -m pytest -q -m "" tests/test_kaggle.py tests/test_kaggle_road.py tests/test_bad_input.py
+
+test-browser: setup  ## Open a run's report and the MLflow UI in Chromium; post a digit to the model
+	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -y -q chromium; }
+	@uv pip install -q --python $(BIN)/python --require-hashes -r requirements-browser.txt
+	@mkdir -p docs/images
+	@python -m pytest -q -n0 -m "" tests/test_browser.py
 
 chaos: setup  ## Break the real pipeline on a slice, hours, resumable; ONLY=rot, NAME=one again
 	@PYTHONPATH=tests python -m chaos --kills $(KILLS) --seed $(SEED) $(ONLY:%=--only %) \
@@ -82,14 +99,18 @@ benchmark: setup  ## Run recipes as published, score and time them; RECIPES="gho
 	@dvc repro -q preprocess
 	@python -m pipeline.benchmark $(RECIPES) --seeds $(SEEDS) --networks $(NETWORKS)
 
+benchmark-tune: setup  ## What pruning saves and costs; whether short trials rank as long ones
+	@dvc repro -q preprocess
+	@python -m pipeline.benchmark_tune $(RECIPE)
+
 benchmark-csv: setup  ## Time preprocess's reading of the CSV against plain pandas
 	@dvc repro -q download
 	@python -m pipeline.benchmark_csv
 
 lock: setup  ## Pin requirements.in anew, with hashes
-	@for file in requirements requirements-uv; do \
+	@for file in requirements requirements-uv "-c requirements.txt requirements-browser"; do \
 	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
-	    --no-annotate --upgrade $$file.in -o $$file.txt; done
+	    --no-annotate --upgrade $$file.in -o $${file##* }.txt; done
 
 clean-cache:  ## Forget finished folds and trials; the runs in MLflow stay
 	rm -rf experiments/cache

@@ -33,10 +33,15 @@ def mnist() -> Deal:
     Raises:
         UserError: data/mnist.npz is missing or is not the file this project was made with.
     """
-    if not MNIST.exists():
-        raise UserError(f"{MNIST} is missing; `git checkout -- {MNIST}` brings it back")
-    if sha256_file(MNIST) != MNIST_SHA256:
-        raise UserError(f"{MNIST} is damaged; `git checkout -- {MNIST}` brings it back")
+    mend = f"`git checkout -- {MNIST}` brings it back"
+    try:
+        digest = sha256_file(MNIST)
+    except FileNotFoundError:
+        raise UserError(f"{MNIST} is missing; {mend}") from None
+    except OSError as error:
+        raise UserError(f"{MNIST} cannot be read: {error.strerror}; {mend}") from None
+    if digest != MNIST_SHA256:
+        raise UserError(f"{MNIST} is damaged; {mend}")
     with np.load(MNIST, allow_pickle=False) as file:
         return Deal(*(file[name] for name in ("x_train", "y_train", "x_test", "y_test")))
 

@@ -1,23 +1,29 @@
 """params.yaml as frozen, typed settings; a wrong key or value is one clear error."""
 
+import math
+import re
 from collections.abc import Hashable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.console import UserError
+from pipeline.files import read_text
 
 PARAMS = Path("params.yaml")
-RecipeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+YAML_BYTES = 100_000  # settings written by people are not longer
+PIXELS = 1 << 18  # of an image; the columns of a file
+RecipeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=100)]
+ColumnName = Annotated[str, Field(pattern=r'^[^,"\r\n]+$', max_length=100)]
 
 
 class Frozen(BaseModel):
     """A section of settings: fixed once read, and strict about its keys and types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Competition(Frozen):
@@ -30,17 +36,27 @@ class Competition(Frozen):
     test_rows: int | None = Field(ge=1)
     image_shape: tuple[int, int, int] = Field(strict=False)
     classes: int = Field(ge=2, le=256)
-    label_column: str
-    pixel_prefix: str
-    id_column: str
-    prediction_column: str
+    label_column: ColumnName
+    pixel_prefix: str = Field(pattern=r'^[^,"\r\n]*$', max_length=100)
+    id_column: ColumnName
+    prediction_column: ColumnName
 
     @field_validator("image_shape")
     @classmethod
     def _positive(cls, shape: tuple[int, int, int]) -> tuple[int, int, int]:
         if min(shape) < 1:
             raise ValueError("every side must be 1 or more")
+        if math.prod(shape) > PIXELS:
+            raise ValueError(f"an image may have {PIXELS:,} values at the most")
         return shape
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> "Competition":
+        if self.id_column == self.prediction_column:
+            raise ValueError(f"id_column and prediction_column are both {self.id_column!r}")
+        if self.label_column in self.pixel_columns:
+            raise ValueError(f"label_column {self.label_column!r} is a pixel's column too")
+        return self
 
     @property
     def pixel_columns(self) -> list[str]:
@@ -59,16 +75,18 @@ class Preprocess(Frozen):
 class Tune(Frozen):
     """How much a study may spend."""
 
-    trials: int = Field(ge=0)
+    trials: int = Field(ge=0, le=100_000)
     rows: int = Field(ge=1)
-    epochs: int | None = Field(ge=1)
+    epochs: int | None = Field(ge=1, le=100_000)
+    pruner: Literal["none", "median", "hyperband"]
+    confirm: int = Field(ge=1)
 
 
 class Train(Frozen):
     """How every recipe is trained."""
 
-    epochs: int | None = Field(ge=1)
-    repeats: int = Field(ge=1)
+    epochs: int | None = Field(ge=1, le=100_000)
+    repeats: int = Field(ge=1, le=1000)
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 
 
@@ -87,8 +105,8 @@ class Tracking(Frozen):
 class Kaggle(Frozen):
     """How patient to be with Kaggle's service."""
 
-    timeout: float = Field(gt=0, strict=False)
-    attempts: int = Field(ge=1)
+    timeout: float = Field(gt=0, le=86_400, strict=False)
+    attempts: int = Field(ge=1, le=100)
 
 
 class Compute(Frozen):
@@ -121,7 +139,7 @@ class Settings(Frozen):
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without its surprises: a key given twice and an alias are errors."""
+    """YAML without its surprises: a key given twice, an alias, inf and nan are errors."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -129,12 +147,34 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for position, key in enumerate(keys):
-            if key in keys[:position]:
-                line = node.value[position][0].start_mark.line + 1
-                raise yaml.YAMLError(f"line {line}: the key {key!r} is given twice")
+        seen = set()
+        for given, _ in node.value:
+            key = self.construct_object(given, deep=True)
+            if key in seen:
+                line = given.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line}: the key {_short(key)} is given twice")
+            seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        value = super().construct_yaml_float(node)
+        if not math.isfinite(value):
+            line = node.start_mark.line + 1
+            raise yaml.YAMLError(f"line {line}: {_short(node.value)}: a finite number is wanted")
+        return value
+
+
+_FLOAT = "tag:yaml.org,2002:float"
+_PlainLoader.add_constructor(_FLOAT, _PlainLoader.construct_yaml_float)
+# 1e-3 is a number to YAML 1.2, to DVC and to people; PyYAML alone would take it for text.
+_PlainLoader.add_implicit_resolver(
+    _FLOAT, re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("+-0123456789")
+)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:60] + "..."
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -145,13 +185,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         # SafeLoader's subclass: plain values only, never an object of a class the file names.
-        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)  # noqa: S506
+        value = yaml.load(read_text(path, YAML_BYTES), Loader=_PlainLoader)  # noqa: S506
+    except FileNotFoundError as error:
+        hint = "is this the project's folder?"
+        raise UserError(f"{path} cannot be read: {error.strerror}; {hint}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except RecursionError:
+        raise UserError(f"{path} is not good YAML: it is nested too deep") from None
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is not good YAML: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):
-        raise UserError(f"{path} must be a mapping of keys to values, not {type(value).__name__}")
+        found = "empty" if value is None else f"of type {type(value).__name__}"
+        raise UserError(f"{path} must be a mapping of keys to values; it is {found}")
     return value
 
 
@@ -163,8 +209,11 @@ def validate(model: type[Model], value: Any, where: Path) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(str(part) for part in fault["loc"])
+        # A misspelt key is both unknown and missing; the first tells more.
+        faults = error.errors()
+        unknown = ("extra_forbidden", "invalid_key")
+        fault = next((each for each in faults if each["type"] in unknown), faults[0])
+        key = ".".join(str(part)[:60] for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
             known = _fields_at(model, fault["loc"][:-1])
             close = get_close_matches(str(fault["loc"][-1]), known, n=1)
@@ -174,7 +223,7 @@ def validate(model: type[Model], value: Any, where: Path) -> Model:
             raise UserError(f"{where}: {key}: missing; give it a value") from None
         said = fault["msg"].removeprefix("Value error, ")
         if isinstance(fault["input"], str | int | float | bool | None):
-            said += f", not {fault['input']!r}"
+            said += f", not {_short(fault['input'])}"
         raise UserError(f"{where}: {key}: {said}" if key else f"{where}: {said}") from None
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, console, run_command, say
+from pipeline.scores import difference_error
 
 
 def scores_on(deal: int, changes: list[str]) -> dict[str, float]:
@@ -45,7 +46,7 @@ def report(settings: Settings, scores: dict[int, dict[str, float]]) -> tuple[Tab
     gaps, errors = [], []
     for deal, each in scores.items():
         cv, board = each["cv_accuracy"], each["leaderboard_accuracy"]
-        error = math.sqrt(sum(p * (1 - p) / n for p, n in zip((cv, board), rows, strict=True)))
+        error = difference_error((cv, rows[0]), (board, rows[1]))
         table.add_row(str(deal), f"{cv:.5f}", f"{board:.5f}", f"{board - cv:+.5f}", f"{error:.5f}")
         gaps.append(board - cv)
         errors.append(error)
@@ -54,7 +55,7 @@ def report(settings: Settings, scores: dict[int, dict[str, float]]) -> tuple[Tab
 
 
 def main(
-    deals: Annotated[list[int], typer.Argument(help="Numbers for competition.deal.")],
+    deals: Annotated[list[int], typer.Argument(min=0, help="Numbers for competition.deal.")],
     change: Annotated[
         list[str] | None, typer.Option("-S", help="As of `dvc exp run`: train.epochs=6")
     ] = None,

@@ -69,11 +69,11 @@ def _tracking(settings: Settings) -> Iterator[Finding]:
         yield "MLflow", GOOD, f"{where}: no runs yet, the first one makes it"
         return
     code = (
-        "from pipeline import tracking; from pipeline.config import load_settings;"
-        "tracking.find_run(load_settings(), 'key', ''); print(tracking.stopped())"
+        "from pipeline.config import load_settings; from pipeline.mlflow_store import open_store;"
+        "open_store(load_settings()); print('answers')"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    answers = found.stdout.strip() == "False"
+    answers = found.stdout.strip() == "answers"
     yield "MLflow", GOOD if answers else BAD, where if answers else f"{where} does not answer"
 
 

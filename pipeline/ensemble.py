@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import confusion_matrix, log_loss
+from sklearn.metrics import log_loss
 
-from pipeline import plots, tracking
+from pipeline import tracking
 from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, run_command, say
 from pipeline.files import (
@@ -14,18 +14,21 @@ from pipeline.files import (
     BLENDED,
     TRAINED,
     read_array,
+    read_json,
     remove_unfinished,
     replacing,
     sha256_json,
     write_array,
     write_json,
 )
+from pipeline.model_plan import member, plan
+from pipeline.pictures import Predictions, draw
+from pipeline.recipe import load_recipe
 from pipeline.scores import accuracy, interval
 from pipeline.stage import stage
 from pipeline.tuned import judged_rows
 
 HILL_STEPS = 50
-WORST = 32
 
 
 def hill_climb(members: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -90,21 +93,20 @@ def read_members(settings: Settings, rows: int) -> tuple[np.ndarray, np.ndarray]
     return np.stack(read["oof"]), np.stack(read["test"])
 
 
-def draw(oof: np.ndarray, labels: np.ndarray) -> None:
-    """The confusion matrix and the worst errors, as pictures and as tables for DVC's plots."""
-    predicted = oof.argmax(axis=1)
-    with replacing(BLENDED / "predictions.csv") as temporary:
-        table = pd.DataFrame({"actual": labels, "predicted": predicted})
-        table.to_csv(temporary, index=False, lineterminator="\n")
-    counts = confusion_matrix(labels, predicted, labels=range(oof.shape[1]))
-    wrong = np.flatnonzero(predicted != labels)
-    title = f"{len(wrong)} errors in {len(labels):,} out-of-fold predictions"
-    plots.confusion_matrix(counts, BLENDED / "confusion.png", title)
-    gap = oof[wrong, predicted[wrong]] - oof[wrong, labels[wrong]]
-    worst = wrong[np.argsort(-gap, kind="stable")][:WORST]
-    captions = [f"row {row}\n{labels[row]} taken for {predicted[row]}" for row in worst]
-    images = read_array(ARRAYS / "train_images.npy")[worst]
-    plots.images(images, captions, BLENDED / "worst_errors.png", f"worst of {title}")
+def blends_as_members_are_added(
+    names: tuple[str, ...],
+    members: np.ndarray,
+    weights: np.ndarray,
+    labels: np.ndarray,
+    folds: np.ndarray,
+    method: str,
+) -> list[tuple[str, np.ndarray]]:
+    """Each member, heaviest first, and the nested blend of it and those before it."""
+    order = np.argsort(-weights, kind="stable")
+    return [
+        (names[last], nested_blend(members[order[: count + 1]], labels, folds, method))
+        for count, last in enumerate(order)
+    ]
 
 
 def collect_history(recipes: tuple[str, ...]) -> None:
@@ -128,16 +130,21 @@ def make_blend(settings: Settings) -> dict[str, Any]:
     nested = nested_blend(members, labels, folds, method)
     write_array(BLENDED / "oof.npy", nested)
     write_array(BLENDED / "test.npy", blend(tests, weights))
-    draw(nested, labels)
     collect_history(settings.recipes)
     judged = judged_rows(settings, settings.recipes, labels, folds)
+    names = settings.recipes
+    added = blends_as_members_are_added(names, members, weights, labels, folds, method)
+    test = read_array(BLENDED / "test.npy")
+    draw(Predictions(names, members, added, nested, test, labels, folds, judged))
     nested, members, labels = nested[judged], members[:, judged], labels[judged]
     low, high = interval(nested, labels)
+    write_array(BLENDED / "correct.npy", nested.argmax(axis=1) == labels)
     return {
         "cv_accuracy": accuracy(nested, labels),
         "cv_accuracy_low": low,
         "cv_accuracy_high": high,
         "cv_rows": len(labels),
+        "cv_rows_sha256": sha256_json([judged.tolist(), labels.tolist()]),
         "cv_log_loss": float(log_loss(labels, nested / nested.sum(1, keepdims=True))),
         "members": {
             name: {"weight": round(float(weight), 6), "cv_accuracy": accuracy(oof, labels)}
@@ -146,18 +153,35 @@ def make_blend(settings: Settings) -> dict[str, Any]:
     }
 
 
+def log_blend(settings: Settings, run: str | None, metrics: dict[str, Any]) -> None:
+    """Log all networks, as they are blended, as one model, and enter it in the registry."""
+    members, files = [], {"correct.npy": BLENDED / "correct.npy"}
+    for name in settings.recipes:
+        networks = {f"{name}_{path.stem}": path for path in sorted(TRAINED.glob(f"{name}/*.keras"))}
+        weight = metrics["members"][name]["weight"]
+        recipe = load_recipe(name, tuned=True)
+        members.append(member(settings, name, recipe, list(networks), weight))
+        files |= networks
+    example = np.asarray(read_array(ARRAYS / "test_images.npy")[:2])
+    register = {"rows_sha256": metrics["cv_rows_sha256"]}
+    tracking.log_model(run, plan(settings, members, example), files, register=register)
+
+
 def main() -> None:
     """Blend the recipes of params.yaml."""
     settings = load_settings()
     with stage("ensemble"):
         remove_unfinished(BLENDED)
         metrics = make_blend(settings)
-        write_json(BLENDED / "metrics.json", metrics)
         key = sha256_json([settings.model_dump(mode="json"), metrics])
+        write_json(BLENDED / "metrics.json", metrics | {"run_key": key})
         with tracking.run(settings, "ensemble", key=key) as run_id:
-            tracking.log_metrics(run_id, tracking.flatten(metrics))
-            for picture in ("confusion.png", "worst_errors.png"):
-                tracking.log_file(run_id, BLENDED / picture)
+            numbers = tracking.flatten(metrics)
+            numbers.pop("cv_rows_sha256")
+            tracking.log_metrics(run_id, numbers)
+            for picture in read_json(BLENDED / "pictures.json"):
+                tracking.log_file(run_id, BLENDED / picture["file"])
+            log_blend(settings, run_id, metrics)
     say(
         f"blend: CV accuracy {metrics['cv_accuracy']:.5f} "
         f"({metrics['cv_accuracy_low']:.5f} to {metrics['cv_accuracy_high']:.5f}) of "

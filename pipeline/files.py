@@ -1,11 +1,15 @@
 """Files that are whole or not there: written beside, flushed, moved into place. Digests."""
 
+import codecs
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,8 @@ from pipeline.console import UserError
 
 RAW = Path("data/raw")  # the competition's CSV files
 ARRAYS = Path("data/arrays")  # the same, checked, as arrays
+TUNED = Path("experiments/tune")  # a file a recipe
+STUDIES = Path("experiments/studies")  # in git: long studies, which the next ones begin with
 TRAINED = Path("experiments/train")  # a folder a recipe
 BLENDED = Path("experiments/ensemble")
 SUBMISSION = Path("submissions/submission.csv")
@@ -24,6 +30,37 @@ METRICS = Path("submissions/metrics.json")
 ROOT = Path(os.environ.get("DVC_ROOT", "."))
 CACHE = ROOT / "experiments/cache"
 DATABASE = ROOT / "experiments/mlflow.db"
+JSON_LIMIT = 1 << 24  # bytes
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open a file to read its bytes.
+
+    Raises:
+        OSError: it cannot be read, or is none: a folder; a pipe, which would be waited on for ever.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        found = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise OSError(errno.EINVAL, f"it is {found}, not a file", str(path))
+    return path.open("rb")
+
+
+def read_text(path: Path, limit: int) -> str:
+    """Read a file as UTF-8, its byte order mark taken off if it has one; line ends as they are.
+
+    Raises:
+        OSError: see `open_file`.
+        ValueError: it is not UTF-8, or is longer than `limit` bytes.
+    """
+    with open_file(path) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"it is longer than {limit:,} bytes")
+    if content.startswith(UTF16):
+        raise ValueError("it is UTF-16; save it as UTF-8")
+    return content.decode("utf-8-sig")
 
 
 @contextlib.contextmanager
@@ -76,10 +113,10 @@ def read_json(path: Path) -> Any:
         UserError: it is missing or damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path, JSON_LIMIT))
     except FileNotFoundError:
         raise UserError(f"{path} is missing; `dvc repro` makes it") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and run `dvc repro`") from None
 
 
@@ -116,6 +153,7 @@ def read_array(path: Path) -> np.ndarray:
         UserError: it is missing, cut short or not a `.npy` file.
     """
     try:
+        open_file(path).close()
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise UserError(f"{path} is missing; `dvc repro` makes it") from None
@@ -125,7 +163,7 @@ def read_array(path: Path) -> np.ndarray:
 
 def sha256_file(path: Path) -> str:
     """The hex SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -22,6 +22,7 @@ from pipeline.config import Competition, Settings
 from pipeline.console import UserError, console, say
 from pipeline.files import RAW, sha256_file, write_json
 from pipeline.kaggle_service import ServiceError, call
+from pipeline.tables import header_bytes
 
 FETCHED = Path("experiments/cache/fetched.json")  # which files data/raw/ has, and of what
 MOUNTED = Path("/kaggle/input")  # where a Kaggle notebook has the competition's files
@@ -56,7 +57,9 @@ def check_files(folder: Path, competition: Competition) -> None:
         if not path.is_file():
             raise NotWholeError(f"{name} is missing")
         with path.open("rb") as file:
-            header = file.readline(1 << 20).decode("utf-8-sig", errors="replace").strip()
+            header = (
+                file.readline(header_bytes(columns)).decode("utf-8-sig", errors="replace").strip()
+            )
             if header.split(",") != columns:
                 raise NotWholeError(
                     f"{name}: its header is {header[:60]!r}, not {columns[0]!r} ..."

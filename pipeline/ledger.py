@@ -1,6 +1,8 @@
 """submissions/ledger.csv: a row an upload, with the code it came from and what it scored."""
 
 import csv
+import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -11,9 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.console import UserError
-from pipeline.files import replacing
+from pipeline.files import read_text, replacing
 
 LEDGER = Path("submissions/ledger.csv")
+LIMIT = 1 << 24  # bytes; tens of thousands of submissions
 # A row's status: what Kaggle says, or how far we got.
 SENDING, UNCLEAR, PENDING, COMPLETE, ERROR = "sending", "unclear", "pending", "complete", "error"
 
@@ -67,15 +70,14 @@ def read_ledger() -> list[Row]:
     Raises:
         UserError: the file is not a ledger; it names the row.
     """
-    if not LEDGER.exists():
-        return []
     try:
-        with LEDGER.open(newline="", encoding="utf-8") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            lines = list(reader)
+        text = read_text(LEDGER, LIMIT)
+        header, *lines = list(csv.reader(io.StringIO(text, newline=""), strict=True)) or [[]]
+    except FileNotFoundError:
+        return []
     except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"{LEDGER} cannot be read: {error}; `git log {LEDGER}` has it") from None
+        said = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{LEDGER} cannot be read: {said}; `git log {LEDGER}` has it") from None
     if header != COLUMNS:
         raise UserError(f"{LEDGER}: header: {','.join(COLUMNS)} is wanted")
     for number, line in enumerate(lines, start=1):
@@ -109,9 +111,10 @@ def put(row: Row) -> None:
 def number(text: str) -> float | None:
     """A score in the ledger as a number; None where there is none."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
 
 
 def as_table(rows: list[Row]) -> Table:

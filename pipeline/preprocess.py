@@ -4,13 +4,12 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
-from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from pipeline.config import Competition, Preprocess, load_settings
 from pipeline.console import UserError, console, run_command, say
 from pipeline.files import ARRAYS, RAW, remove_unfinished, write_array, write_json
 from pipeline.stage import stage
-from pipeline.tables import read_bytes
+from pipeline.tables import MEND, read_bytes
 
 
 def read_competition(competition: Competition) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -30,7 +29,12 @@ def read_competition(competition: Competition) -> tuple[np.ndarray, np.ndarray, 
     if len(wrong):
         raise UserError(
             f"{RAW / 'train.csv'}: row {wrong[0] + 1}, column {competition.label_column}: "
-            f"{labels[wrong[0]]} is not one of the classes 0..{competition.classes - 1}"
+            f"{labels[wrong[0]]} is not one of the classes 0..{competition.classes - 1}; {MEND}"
+        )
+    if (labels == labels[0]).all():
+        raise UserError(
+            f"{RAW / 'train.csv'}: column {competition.label_column}: every row says {labels[0]}; "
+            f"rows of two classes or more are wanted; {MEND}"
         )
     shape = competition.image_shape
     return train[:, 1:].reshape(-1, *shape), labels, test.reshape(-1, *shape)
@@ -52,6 +56,10 @@ def stratified_slice(strata: np.ndarray, rows: int | None, seed: int, setting: s
             f"params.yaml: {setting}: {rows} rows of {len(strata)} cannot keep the shares of "
             f"{len(counts)} groups of rows, the smallest of {counts.min()}; take more"
         )
+    from sklearn.model_selection import (
+        train_test_split,
+    )  # seconds, that a bad file need not wait for
+
     chosen, _ = train_test_split(
         np.arange(len(strata)), train_size=rows, stratify=strata, random_state=seed
     )
@@ -65,8 +73,12 @@ def assign_folds(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
         rarest = present[counts.argmin()]
         raise UserError(
             f"params.yaml: preprocess.folds: {folds} folds, but label {rarest} "
-            f"has only {counts.min()} rows"
+            f"has only {counts.min()} rows; take fewer folds"
         )
+    from sklearn.model_selection import (
+        StratifiedKFold,
+    )  # seconds, that a bad file need not wait for
+
     fold_of_row = np.empty(len(labels), np.uint8)
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     for fold, (_, held_out) in enumerate(splitter.split(labels, labels)):

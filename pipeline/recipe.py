@@ -4,22 +4,18 @@ Anything Keras has a class for is written as that class's name and its arguments
 32, kernel_size: 3}`; `pipeline/models.py` builds it from the class itself.
 """
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.config import Frozen, read_yaml, validate
 from pipeline.console import UserError
+from pipeline.files import TUNED
+from pipeline.search import Search
 
 RECIPES = Path("experiments/recipes")
-TUNED = Path("experiments/tune")
 
 
 def _named(value: Any) -> Any:
@@ -52,14 +48,14 @@ class Augmentation(Frozen):
     width_shift_range: float = Field(0.0, ge=0, le=1, description="share of the width, each way")
     height_shift_range: float = Field(0.0, ge=0, le=1, description="share of the height, each way")
     elastic_alpha: float = Field(0.0, ge=0, description="strength of elastic distortion, pixels")
-    elastic_sigma: float = Field(4.0, gt=0, description="its smoothness, pixels")
+    elastic_sigma: float = Field(4.0, gt=0, le=100, description="its smoothness, pixels")
 
 
 class Canvas(Frozen):
     """An empty image on which each image is placed once, at its own random offset."""
 
-    height: int = Field(ge=1)
-    width: int = Field(ge=1)
+    height: int = Field(ge=1, le=1024)
+    width: int = Field(ge=1, le=1024)
 
 
 class Split(Frozen):
@@ -81,55 +77,6 @@ class Split(Frozen):
         return self
 
 
-class FloatRange(Frozen):
-    """What `trial.suggest_float` takes."""
-
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = None
-
-
-class IntRange(Frozen):
-    """What `trial.suggest_int` takes."""
-
-    low: int
-    high: int
-    log: bool = False
-    step: int = 1
-
-
-class Search(Frozen):
-    """What one value may be tried as, in Optuna's own terms: one of float, int, categorical."""
-
-    float: FloatRange | None = None
-    int: IntRange | None = None
-    categorical: list[Any] | None = Field(None, min_length=1)
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "Search":
-        kinds = [kind for kind in (self.float, self.int, self.categorical) if kind is not None]
-        if len(kinds) != 1:
-            raise ValueError("give one of float, int or categorical")
-        self.distribution()  # raises ValueError for bounds and steps that cannot be
-        return self
-
-    def distribution(self) -> BaseDistribution:
-        """The same, as Optuna's class."""
-        if self.float:
-            return FloatDistribution(**self.float.model_dump())
-        if self.int:
-            return IntDistribution(**self.int.model_dump())
-        return CategoricalDistribution(self.categorical or [])
-
-    def holds(self, value: Any) -> bool:
-        """Whether a value is among those that may be tried."""
-        bounds = self.float or self.int
-        if bounds is None:
-            return value in (self.categorical or [])
-        return isinstance(value, int | float) and bounds.low <= value <= bounds.high
-
-
 class Recipe(Frozen):
     """One way to train; `experiments/recipes/<name>.yaml`."""
 
@@ -144,12 +91,14 @@ class Recipe(Frozen):
     layers: list[Named] = Field(min_length=1)
     loss: Named
     optimizer: Named
-    batch_size: int = Field(ge=1)
-    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1, le=1_000_000)
+    epochs: int = Field(ge=1, le=100_000)
     validation: float | None = Field(None, gt=0, lt=1, description="share of the training rows")
     callbacks: list[Named] = Field(default_factory=list)
     refit: bool = False
-    views: int = Field(1, ge=1, description="augmented views a prediction is the mean of; 1: none")
+    views: int = Field(
+        1, ge=1, le=1000, description="augmented views a prediction is the mean of; 1: none"
+    )
     search: dict[str, Search] = Field(default_factory=dict)
 
     def input_shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -177,13 +126,38 @@ class Recipe(Frozen):
         return self
 
     @model_validator(mode="after")
-    def _searched_keys_exist(self) -> "Recipe":
+    def _search_space_fits(self) -> "Recipe":
         plain = self.model_dump()
-        for key, search in self.search.items():
-            own = value_at(plain, key)
-            if not search.holds(own):
-                raise ValueError(f"search: {key}: the recipe's own {own!r} is not in the range")
+        for position, (key, search) in enumerate(self.search.items()):
+            above = dict(list(self.search.items())[:position])
+            try:
+                for values in search.conditions(above):
+                    value_at(changed(plain, values), key)
+            except ValueError as error:
+                raise ValueError(f"search: {key}: {error}") from None
+        self.own_choices()
         return self
+
+    def own_choices(self) -> dict[str, Any]:
+        """What the recipe itself says for the values that are searched, as choices.
+
+        Raises:
+            ValueError: it says what its own search space does not hold.
+        """
+        plain, own = self.model_dump(), dict[str, Any]()
+        for key, search in self.search.items():
+            if search.applies(own):
+                try:
+                    own[key] = search.choice(value_at(plain, key))
+                except ValueError as error:
+                    raise ValueError(f"search: {key}: {error}") from None
+        return own
+
+    def values(self, choices: dict[str, Any]) -> dict[str, Any]:
+        """What a trial's choices stand for, by key, in the order of the search space."""
+        return {
+            key: search.value(choices[key]) for key, search in self.search.items() if key in choices
+        }
 
 
 def value_at(recipe: dict[str, Any], key: str) -> Any:
@@ -197,18 +171,29 @@ def value_at(recipe: dict[str, Any], key: str) -> Any:
     return value
 
 
+def changed(recipe: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """A copy with the values at some dotted keys replaced, one after the other.
+
+    Raises:
+        ValueError: there is no such key.
+    """
+    copy = deepcopy(recipe)
+    for key, value in values.items():
+        value_at(copy, key)
+        *parents, last = key.split(".")
+        holder: Any = value_at(copy, ".".join(parents)) if parents else copy
+        holder[int(last) if isinstance(holder, list) else last] = deepcopy(value)
+    return copy
+
+
 def with_values(recipe: Recipe, values: dict[str, Any], where: Path) -> Recipe:
     """The recipe with the values at some dotted keys replaced, checked as a recipe file is."""
-    changed = recipe.model_dump()
-    for key, value in values.items():
-        *parents, last = key.split(".")
-        try:
-            value_at(changed, key)
-        except ValueError as error:
-            raise UserError(f"{where}: {error}") from None
-        holder: Any = value_at(changed, ".".join(parents)) if parents else changed
-        holder[int(last) if isinstance(holder, list) else last] = value
-    return validate(Recipe, changed, where)
+    plain = recipe.model_dump(exclude={"search"})
+    try:
+        plain = changed(plain, values)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+    return validate(Recipe, plain, where)
 
 
 def recipe_path(name: str) -> Path:

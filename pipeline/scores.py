@@ -1,5 +1,7 @@
 """Accuracies, and how sure they are."""
 
+import math
+
 import numpy as np
 from scipy.stats import binomtest
 
@@ -11,9 +13,21 @@ def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 def interval(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """The accuracy's 95% interval (Wilson's), rows taken as independent."""
-    correct = int((probabilities.argmax(axis=1) == labels).sum())
-    bounds = binomtest(correct, len(labels)).proportion_ci(method="wilson")
+    return share_interval(int((probabilities.argmax(axis=1) == labels).sum()), len(labels))
+
+
+def share_interval(correct: int, rows: int) -> tuple[float, float]:
+    """The 95% interval (Wilson's) of `correct` of `rows`, rows taken as independent."""
+    bounds = binomtest(correct, rows).proportion_ci(method="wilson")
     return float(bounds.low), float(bounds.high)
+
+
+def difference_error(first: tuple[float, int], second: tuple[float, int]) -> float:
+    """What chance alone gives the difference of two shares, each with its rows: a standard error.
+
+    Both sets of rows are taken as independent; of the same rows it is too large.
+    """
+    return math.sqrt(sum(share * (1 - share) / rows for share, rows in (first, second)))
 
 
 def paired_p_value(candidate: np.ndarray, baseline: np.ndarray) -> float:

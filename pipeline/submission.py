@@ -6,13 +6,15 @@ import numpy as np
 import pandas as pd
 
 from pipeline import tracking
-from pipeline.config import Competition, load_settings
+from pipeline.config import Competition, Settings, load_settings, read_yaml
 from pipeline.console import UserError, run_command, say
 from pipeline.files import (
     BLENDED,
     METRICS,
     RAW,
     SUBMISSION,
+    TRAINED,
+    TUNED,
     read_array,
     read_json,
     remove_unfinished,
@@ -21,9 +23,9 @@ from pipeline.files import (
     write_json,
 )
 from pipeline.leaderboard import leaderboard_accuracy
-from pipeline.stage import stage
+from pipeline.stage import stage, stage_seconds
 from pipeline.summary import print_summary
-from pipeline.tables import write_csv
+from pipeline.tables import MEND, read_cells, write_csv
 
 
 def check_submission(path: Path, sample: Path, competition: Competition) -> None:
@@ -32,30 +34,25 @@ def check_submission(path: Path, sample: Path, competition: Competition) -> None
     Raises:
         UserError: another header, other ids or another order, or a label that is not a class.
     """
-    tables = []
-    for file in (path, sample):
-        try:
-            tables.append(pd.read_csv(file, dtype=str, keep_default_na=False))
-        except FileNotFoundError:
-            raise UserError(f"{file} is missing; `dvc repro` makes it") from None
-        except (ValueError, OSError) as error:
-            raise UserError(f"{file} is not a good CSV file: {error}") from None
-    submitted, wanted = tables
     columns = [competition.id_column, competition.prediction_column]
-    for file, table in zip((path, sample), tables, strict=True):
-        if list(table.columns) != columns:
-            raise UserError(f"{file}: header: {list(table.columns)} is not {columns}")
+    submitted, wanted = read_cells(path, columns), read_cells(sample, columns)
     if len(submitted) != len(wanted):
-        raise UserError(f"{path}: {len(submitted):,} rows where {sample} has {len(wanted):,}")
-    ids = submitted[competition.id_column] != wanted[competition.id_column]
+        raise UserError(
+            f"{path}: {len(submitted):,} rows where {sample} has {len(wanted):,}; {MEND}"
+        )
     classes = {str(label) for label in range(competition.classes)}
-    labels = ~submitted[competition.prediction_column].isin(classes)
-    for column, wrong in zip(columns, (ids, labels), strict=True):
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            value = submitted[column].iloc[row]
+    for row, ((found, label), (identity, _)) in enumerate(
+        zip(submitted, wanted, strict=True), start=1
+    ):
+        if found != identity:
             raise UserError(
-                f"{path}: row {row + 1}, column {column}: {value!r} is not as it must be"
+                f"{path}: row {row}, column {columns[0]}: {found[:20]!r} where {sample} has "
+                f"{identity[:20]!r}; {MEND}"
+            )
+        if label not in classes:
+            raise UserError(
+                f"{path}: row {row}, column {columns[1]}: {label[:20]!r} is not one of the classes "
+                f"0..{competition.classes - 1}; {MEND}"
             )
 
 
@@ -64,6 +61,27 @@ def write_submission(path: Path, probabilities: np.ndarray, competition: Competi
     labels = probabilities.argmax(axis=1)
     ids = np.arange(1, len(labels) + 1)
     write_csv(path, {competition.id_column: ids, competition.prediction_column: labels})
+
+
+def show_whole(settings: Settings, metrics: dict[str, float]) -> None:
+    """Put the scores beside other executions', and link the stages that this one took over."""
+    execution = tracking.execution(settings)
+    stages = [
+        "download",
+        "preprocess",
+        "tune",
+        *map("train-{}".format, settings.recipes),
+        "ensemble",
+    ]
+    seconds = sum(stage_seconds(name) or 0.0 for name in stages)
+    tracking.log_metrics(execution, metrics | {"seconds": seconds})
+    for name in settings.recipes:
+        study = read_yaml(TUNED / f"{name}.yaml").get("study")
+        if study:
+            tracking.link(execution, f"tune {name}", study)
+        key = read_json(TRAINED / name / "metrics.json")["run_key"]
+        tracking.link(execution, f"train {name}", key)
+    tracking.link(execution, "ensemble", read_json(BLENDED / "metrics.json")["run_key"])
 
 
 def main() -> None:
@@ -89,6 +107,7 @@ def main() -> None:
         with tracking.run(settings, "submission", key=digest, tags=tags) as run_id:
             tracking.log_metrics(run_id, metrics)
             tracking.log_file(run_id, SUBMISSION)
+            show_whole(settings, metrics)
     say(f"{SUBMISSION}: checked against the sample")
     print_summary(settings)
 

@@ -4,6 +4,8 @@ polars reads them because it parses these 785 columns several times as fast as p
 (`make benchmark-csv`), a block at a time, so that a file of any length takes little memory.
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -12,9 +14,13 @@ import numpy as np
 import polars as pl
 
 from pipeline.console import UserError
-from pipeline.files import replacing
+from pipeline.files import UTF16, open_file, read_text, replacing
 
 BLOCK_BYTES = 8 << 20
+SUBMISSION_BYTES = 1 << 25
+MEND = "correct it, or delete it and `dvc repro` makes it anew"
+# What polars takes for a whole number.
+_WHOLE = re.compile(r"[ \t]*\+?0*([0-9]{1,3})")
 
 
 def write_csv(path: Path, columns: dict[str, np.ndarray]) -> None:
@@ -33,41 +39,83 @@ def read_bytes(path: Path, columns: list[str]) -> np.ndarray:
         UserError: a fault, with the file, its row (1 is the first under the header), column, value.
     """
     try:
-        with path.open("rb") as file:
-            _check_header(path, file.readline(), columns)
+        with open_file(path) as file:
+            # No further than a good header may reach: a bad one may be the whole of a large file.
+            _check_header(path, file.readline(header_bytes(columns)), columns)
             rows = 0
             parts = []
-            for block in _blocks(file):
+            for block in _blocks(path, file, 64 * len(columns)):
                 parts.append(_parse(path, block, columns, rows))
                 rows += len(parts[-1])
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; `dvc repro` makes it") from None
     if not rows:
-        raise UserError(f"{path} has a header and no rows; download it again")
+        raise UserError(f"{path} has a header and no rows; {MEND}")
     return np.concatenate(parts)
+
+
+def read_cells(path: Path, columns: list[str]) -> list[list[str]]:
+    """Read a CSV whose header is exactly `columns`, its cells as they are: no quotes, no blanks.
+
+    Returns:
+        Its rows, of as many cells as there are columns.
+
+    Raises:
+        UserError: a fault, with the file and its row.
+    """
+    try:
+        text = read_text(path, SUBMISSION_BYTES)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; `dvc repro` makes it") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; `dvc repro` makes it") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not a good CSV file: {error}; {MEND}") from None
+    header, _, body = text.partition("\n")
+    _check_header(path, header[: header_bytes(columns)].encode(), columns)
+    rows = []
+    for number, line in enumerate(body.removesuffix("\n").split("\n") if body else [], start=1):
+        _check_count(path, number, line.count(",") + 1, columns)
+        rows.append(line.removesuffix("\r").split(","))
+    return rows
+
+
+def header_bytes(columns: list[str]) -> int:
+    """How far to read for the header of these columns, or for what is wrong with another."""
+    return len(",".join(columns).encode()) + 1024
 
 
 def _check_header(path: Path, line: bytes, columns: list[str]) -> None:
     if not line.strip():
-        raise UserError(f"{path} is empty; download it again")
+        raise UserError(f"{path} is empty; {MEND}")
+    if line.startswith(UTF16):
+        raise UserError(f"{path} is UTF-16; save it as UTF-8")
     text = line.decode("utf-8-sig", errors="replace").rstrip("\r\n")
     names = text.split(",")
     if names == columns:
         return
-    twice = next((name for name in names if names.count(name) > 1), None)
+    if "\r" in text:
+        raise UserError(f"{path}: its lines end in CR alone; save it with LF")
+    if len(line) >= header_bytes(columns):
+        raise UserError(
+            f"{path}: header: far longer than that of the {len(columns)} columns wanted; {MEND}"
+        )
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
-        raise UserError(f"{path}: header: the column {_short(twice)} is there twice")
+        raise UserError(f"{path}: header: the column {_short(twice)} is there twice; {MEND}")
     if len(names) != len(columns):
-        raise UserError(f"{path}: header: {len(names)} columns where {len(columns)} are wanted")
+        raise UserError(
+            f"{path}: header: {len(names)} columns where {len(columns)} are wanted; {MEND}"
+        )
     position = next(i for i, name in enumerate(names) if name != columns[i])
     raise UserError(
         f"{path}: header: column {position + 1} is {_short(names[position])}, "
-        f"not {columns[position]!r}"
+        f"not {columns[position]!r}; {MEND}"
     )
 
 
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    """The rest of the file in blocks of whole lines."""
+def _blocks(path: Path, file: BinaryIO, longest: int) -> Iterator[bytes]:
+    """The rest of the file in blocks of whole lines, none over `longest` bytes and a block."""
     rest = b""
     while block := file.read(BLOCK_BYTES):
         end = block.rfind(b"\n") + 1
@@ -76,6 +124,8 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
             rest = block[end:]
         else:
             rest += block
+        if len(rest) > longest + BLOCK_BYTES:
+            raise UserError(f"{path}: a line is far longer than a row can be; {MEND}")
     if rest:
         yield rest
 
@@ -86,9 +136,10 @@ def _parse(path: Path, block: bytes, columns: list[str], rows_before: int) -> np
         frame = pl.read_csv(block, has_header=False, schema=schema, quote_char=None)
     except pl.exceptions.PolarsError as error:
         _locate_fault(path, block, columns, rows_before)
-        raise UserError(f"{path}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{path}: {str(error).splitlines()[0]}; {MEND}") from None
     if sum(frame.null_count().row(0)):
         _locate_fault(path, block, columns, rows_before)
+        raise UserError(f"{path}: a value is missing; {MEND}")
     return frame.to_numpy(order="c")
 
 
@@ -97,18 +148,23 @@ def _locate_fault(path: Path, block: bytes, columns: list[str], rows_before: int
     lines = block.decode("utf-8", errors="replace").removesuffix("\n").split("\n")
     for row, line in enumerate(lines, start=rows_before + 1):
         cells = line.removesuffix("\r").split(",")
-        if len(cells) != len(columns):
-            raise UserError(
-                f"{path}: row {row}: {len(cells)} cells where the header has {len(columns)}"
-            )
+        _check_count(path, row, len(cells), columns)
         for column, cell in zip(columns, cells, strict=True):
             if not cell:
-                raise UserError(f"{path}: row {row}, column {column}: the value is missing")
-            if not (cell.isascii() and cell.isdigit() and len(cell) < 20 and int(cell) <= 255):
+                raise UserError(f"{path}: row {row}, column {column}: the value is missing; {MEND}")
+            whole = _WHOLE.fullmatch(cell)
+            if whole is None or int(whole[1]) > 255:
                 raise UserError(
                     f"{path}: row {row}, column {column}: {_short(cell)} is not "
-                    f"a whole number 0..255"
+                    f"a whole number 0..255; {MEND}"
                 )
+
+
+def _check_count(path: Path, row: int, cells: int, columns: list[str]) -> None:
+    if cells != len(columns):
+        raise UserError(
+            f"{path}: row {row}: {cells} cells where the header has {len(columns)}; {MEND}"
+        )
 
 
 def _short(text: str) -> str:

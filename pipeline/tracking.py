@@ -1,59 +1,35 @@
-"""MLflow runs. The only module that imports mlflow; a fault here warns once and stops nothing."""
+"""What the stages log. Nothing here waits for MLflow: entries go into a journal, sent by another.
 
-import functools
-import hashlib
-import logging
+Runs form a tree a pipeline execution: the execution, a run a stage, a run a fold or trial. A run's
+name here comes from what it is of, so that a killed stage, started again, finds its own.
+"""
+
 import os
-import platform
+import resource
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Annotated, Any
 
-# Before mlflow is imported. By default an unreachable server blocks the first call for minutes.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
-os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+import typer
 
-import mlflow
-import numpy as np
-from mlflow.entities import Metric, Param
-from mlflow.models import infer_signature
-from mlflow.tracking import MlflowClient
+from pipeline.config import Settings, load_settings
+from pipeline.console import UserError, run_command, say, warn
+from pipeline.files import DATABASE, sha256_json
+from pipeline.journal import Journal, journals, keep
+from pipeline.revision import checkout_name, code_sha256, where_from
 
-from pipeline.config import Settings
-from pipeline.console import warn
-from pipeline.files import DATABASE, ROOT, replacing
-from pipeline.revision import git_state
+VERSIONS = ("tensorflow", "keras", "numpy", "optuna", "mlflow", "dvc", "scikit-learn")
+OFF = "off"  # tracking.uri: log nothing
+# How long the end of a stage waits for what is still to be sent, seconds.
+PATIENCE_HERE, PATIENCE_SERVER = 60.0, 10.0
 
-DVC_VARIABLES = ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
-for _name in ("alembic", "mlflow"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-_stopped = False  # after the first fault, for the rest of this process
-
-
-def _never_stops(function: Callable[_P, _T]) -> Callable[_P, _T | None]:
-    """A tracking call that cannot fail: a fault warns, and ends tracking for this process."""
-
-    @functools.wraps(function)
-    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _T | None:
-        global _stopped
-        if _stopped:
-            return None
-        try:
-            return function(*args, **kwargs)
-        except Exception as error:  # whatever a tracking server or its client comes up with
-            _stopped = True
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            warn(f"MLflow tracking stopped, the work goes on: {function.__name__}: {reason}")
-            return None
-
-    return guarded
+_open: list[str] = []  # the runs of this process that are open, the outermost first
+_follower: list[subprocess.Popen[bytes]] = []  # the process that sends what this one logs
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -70,11 +46,6 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def stopped() -> bool:
-    """Whether a fault has ended tracking for this process."""
-    return _stopped
-
-
 @contextmanager
 def run(
     settings: Settings,
@@ -85,162 +56,197 @@ def run(
     params: dict[str, Any] | None = None,
     tags: dict[str, str] | None = None,
 ) -> Iterator[str | None]:
-    """Open an MLflow run for the block; yield its id, or None where nothing is to be logged.
+    """Open a run for the block; yield our own name for it, or None where tracking is off.
 
-    A run that a kill left open is gone on with if it is of the same key, and else ended; a child
-    that was finished is not logged a second time, and one that was not is logged anew.
+    A run that was finished before, of the same key, is not logged a second time; of one that a
+    kill cut short, a stage's is gone on with and a child of it is logged anew.
 
     Args:
-        settings: says where MLflow is, and goes into the run's parameters.
-        name: what the MLflow UI calls it; with no parent, only one process here has it at a time.
-        key: what the run is of, such as a task's fingerprint.
-        parent: the id of the run it belongs under.
+        settings: says where MLflow is, and goes into the parameters.
+        name: what the MLflow UI calls it.
+        key: what it is of, such as a task's fingerprint.
+        parent: the run it belongs under; None: a stage, under DVC's execution if there is one.
         params: settings beyond params.yaml's, nested as they come.
         tags: tags beyond those every run gets.
     """
-    run_id = _start(settings, name, key, parent, params or {}, tags or {})
-    status = "FAILED"
+    if settings.tracking.uri == OFF:
+        yield None
+        return
+    outermost = not _open
+    if outermost:
+        _follow(settings)
+    above = parent or (_execution(settings) if os.environ.get("DVC_STAGE") else None)
+    own = _name(above, name, key)
+    every = settings.model_dump(mode="json", exclude={"tracking"}) if parent is None else {}
+    _append(
+        "start",
+        own,
+        name=name,
+        parent=above,
+        child=parent is not None,
+        params=flatten(every | (params or {})),
+        tags={"key": key} | (where_from() if parent is None else {}) | (tags or {}),
+    )
+    _open.append(own)
+    status, started = "FAILED", time.perf_counter()
     try:
-        yield run_id
+        yield own
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
         raise
     finally:
-        if run_id:
-            _end(run_id, status)
+        _open.remove(own)
+        if parent is None:
+            log_metrics(own, {"stage_seconds": time.perf_counter() - started} | _peak_memory())
+        _append("end", own, status=status)
+        if parent is None and above:
+            _append("end", above, status=status)
+        if outermost:
+            _wait(settings)
 
 
-@_never_stops
-def _start(
-    settings: Settings,
-    name: str,
-    key: str,
-    parent: str | None,
-    params: dict[str, Any],
-    tags: dict[str, str],
-) -> str | None:
-    experiment = _experiment(settings)
-    client = MlflowClient()
-    own = {"checkout": _checkout(), "mlflow.runName": name}
-    own |= {"key": key, "mlflow.parentRunId": parent} if parent else {}
-    wanted = " AND ".join(f"tags.`{tag}` = '{value}'" for tag, value in own.items())
-    run_id = None
-    for known in client.search_runs([experiment], wanted):
-        if parent and known.info.status == "FINISHED":
-            return None
-        if parent:
-            client.delete_run(known.info.run_id)
-        elif known.info.status == "RUNNING" and known.data.tags["key"] == key:
-            run_id = known.info.run_id
-        elif known.info.status == "RUNNING":
-            _end_tree(client, experiment, known.info.run_id)
-    if run_id is None:
-        own |= {"key": key, "mlflow.source.name": name} | git_state() | tags
-        own |= {name.lower(): os.environ[name] for name in DVC_VARIABLES if os.environ.get(name)}
-        run_id = client.create_run(experiment, run_name=name, tags=own).info.run_id
-    every = flatten(settings.model_dump(mode="json", exclude={"tracking"}) | params)
-    client.log_batch(run_id, params=[Param(key, str(value)) for key, value in every.items()])
-    return run_id
+def _name(parent: str | None, name: str, key: str) -> str:
+    return sha256_json([checkout_name(), parent, name, key])[:24]
 
 
-def _checkout() -> str:
-    """A name for this checkout on this machine, among others that log to the same server."""
-    place = f"{platform.node()}:{ROOT.resolve()}"
-    return hashlib.sha256(place.encode()).hexdigest()[:12]
+def _execution(settings: Settings) -> str:
+    """The run of the pipeline's execution: one for the same code, settings and experiment."""
+    name = os.environ.get("DVC_EXP_NAME") or "dvc repro"
+    every = settings.model_dump(mode="json", exclude={"tracking"})
+    key = sha256_json([every, code_sha256()])
+    own = _name(None, name, key)
+    params = flatten(every) | {f"version.{each}": version(each) for each in VERSIONS}
+    tags = {"key": key, "pipeline": "true"} | where_from()
+    _append("start", own, name=name, parent=None, child=False, params=params, tags=tags)
+    return own
 
 
-def _end_tree(client: MlflowClient, experiment: str, run_id: str) -> None:
-    """End a run that a kill left open, and its children."""
-    for child in client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'"):
-        if child.info.status == "RUNNING":
-            client.set_terminated(child.info.run_id, "KILLED")
-    client.set_terminated(run_id, "KILLED")
+def execution(settings: Settings) -> str | None:
+    """The execution's run, for the numbers it is compared by; None outside of DVC."""
+    tracked = settings.tracking.uri != OFF and os.environ.get("DVC_STAGE")
+    return _execution(settings) if tracked else None
 
 
-def _experiment(settings: Settings) -> str:
-    """Point MLflow at the store, and make the competition's experiment there if it is new."""
-    local = settings.tracking.uri is None
-    database = DATABASE.resolve()
-    if local and not database.exists():
-        _create(database)
-    mlflow.set_tracking_uri(f"sqlite:///{database}" if local else settings.tracking.uri)
-    client = MlflowClient()
-    known = client.get_experiment_by_name(settings.competition.slug)
-    if known:
-        return known.experiment_id
-    place = (database.parent / "artifacts").as_uri() if local else None
-    return client.create_experiment(settings.competition.slug, artifact_location=place)
+def _peak_memory() -> dict[str, float]:
+    """The most memory this process has had, in MiB (Linux counts in KiB)."""
+    return {"peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
-def _create(database: Path) -> None:
-    """Make the database beside its place, then move it there: a kill must not leave half of one."""
-    with replacing(database) as temporary:
-        MlflowClient(f"sqlite:///{temporary}").search_experiments()
+def _append(what: str, own: str | None, **more: Any) -> None:
+    """Write an entry of a run; a full disk warns, and stops nothing."""
+    if own:
+        try:
+            Journal.of_this_process().append({"what": what, "run": own} | more)
+        except OSError as error:
+            warn(f"tracking: an entry could not be written: {error.strerror}")
 
 
-def _end(run_id: str, status: str) -> None:
-    """End a run, also after a fault: the server may be back, and a run left open misleads."""
-    try:
-        MlflowClient().set_terminated(run_id, status)
-    except Exception as error:  # the same guard as _never_stops, but for `_stopped`
-        if not _stopped:
-            warn(f"MLflow run {run_id} could not be ended: {error}")
-
-
-@_never_stops
-def log_metrics(run_id: str | None, metrics: dict[str, float]) -> None:
+def log_metrics(own: str | None, metrics: dict[str, float]) -> None:
     """Log numbers that a run has one of."""
-    if run_id:
-        now = int(time.time() * 1000)
-        values = [Metric(key, value, now, 0) for key, value in metrics.items()]
-        MlflowClient().log_batch(run_id, metrics=values)
+    _append("metrics", own, metrics=[[key, value, 0] for key, value in metrics.items()])
 
 
-@_never_stops
-def log_history(run_id: str | None, history: list[dict[str, float]]) -> None:
-    """Log the rows of a training's history, a step an epoch, in one call."""
-    if run_id:
-        now = int(time.time() * 1000)
-        metrics = [
-            Metric(key, value, now, int(row["epoch"]))
-            for row in history
-            for key, value in row.items()
-            if key != "epoch"
-        ]
-        MlflowClient().log_batch(run_id, metrics=metrics)
+def log_history(own: str | None, history: list[dict[str, float]]) -> None:
+    """Log the rows of a training's history, a step an epoch."""
+    rows = [
+        [key, value, int(row["epoch"])]
+        for row in history
+        for key, value in row.items()
+        if key != "epoch"
+    ]
+    _append("metrics", own, metrics=rows)
 
 
-@_never_stops
-def log_tags(run_id: str | None, tags: dict[str, str]) -> None:
+def log_tags(own: str | None, tags: dict[str, str]) -> None:
     """Set tags of a run."""
-    for key, value in tags.items() if run_id else ():
-        MlflowClient().set_tag(run_id, key, value)
+    _append("tags", own, tags=tags)
 
 
-@_never_stops
-def find_run(settings: Settings, tag: str, value: str) -> str | None:
-    """The id of the newest run with this tag; None if there is none."""
-    experiment = _experiment(settings)
-    found = MlflowClient().search_runs([experiment], f"tags.`{tag}` = '{value}'", max_results=1)
-    return found[0].info.run_id if found else None
+def log_data(own: str | None, name: str, digest: str, rows: int, use: str) -> None:
+    """Log which data a run used, as an MLflow dataset: `use` is `training` or `test`."""
+    _append("data", own, name=name, digest=digest[:36], rows=rows, use=use)
 
 
-@_never_stops
-def log_file(run_id: str | None, path: Path) -> None:
+def log_file(own: str | None, path: Path) -> None:
     """Log a file as an artifact."""
-    if run_id:
-        MlflowClient().log_artifact(run_id, str(path))
+    if own:
+        try:
+            _append("file", own, name=path.name, files={"file": keep(path)})
+        except OSError as error:
+            warn(f"tracking: {path} could not be kept: {error.strerror}")
 
 
-@_never_stops
-def log_model(run_id: str | None, model: Any, images: np.ndarray, outputs: np.ndarray) -> None:
-    """Log a Keras model with the signature of `images` -> `outputs`."""
-    if run_id:
-        with mlflow.start_run(run_id=run_id, nested=True):
-            mlflow.tensorflow.log_model(
-                model,
-                name="model",
-                signature=infer_signature(images, outputs),
-                pip_requirements=["tensorflow", "keras"],  # given: finding them out takes 13 s
+def log_model(own: str | None, plan: dict[str, Any], members: dict[str, Path], **more: Any) -> None:
+    """Log networks, together or one alone, as one model that takes raw pixels.
+
+    Args:
+        own: the run.
+        plan: what `pipeline/blend_model.py` needs to know.
+        members: Keras's files, by the names that the plan gives them.
+        more: `register`, to enter it in the registry: see `pipeline/registry.py`.
+    """
+    if own:
+        try:
+            files = {name: keep(path) for name, path in members.items()}
+            _append("model", own, plan=plan, files=files, **more)
+        except OSError as error:
+            warn(f"tracking: a model could not be kept: {error.strerror}")
+
+
+def link(own: str | None, name: str, key: str) -> None:
+    """Show a stage that DVC skipped in this execution: linked to the run that made its outputs."""
+    _append("link", own, name=name, key=key)
+
+
+def _follow(settings: Settings) -> None:
+    """Start the process that sends this journal to MLflow, and what earlier ones left over."""
+    journal = Journal.of_this_process()
+    where = {"uri": settings.tracking.uri, "experiment": settings.competition.slug}
+    try:
+        journal.append(
+            {"what": "open", "run": None} | where | {"database": str(DATABASE.resolve())}
+        )
+        _follower.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "pipeline.follow", str(journal.path.resolve())],
+                stdin=subprocess.DEVNULL,
             )
+        )
+    except OSError as error:
+        warn(f"tracking: nothing is logged: {error.strerror}")
+
+
+def _wait(settings: Settings) -> None:
+    """Say that no more will come, and wait for the last of it to be sent."""
+    journal = Journal.of_this_process()
+    _append("close", "journal")
+    patience = PATIENCE_SERVER if settings.tracking.uri else PATIENCE_HERE
+    until = time.monotonic() + patience
+    while journal.path.exists() and not journal.path.with_suffix(".left").exists():
+        if time.monotonic() > until:
+            break
+        time.sleep(0.02)
+    else:
+        for process in _follower:
+            process.wait()
+    _follower.clear()
+
+
+def main(
+    flush: Annotated[bool, typer.Option("--flush", help="Send what is left over, now.")] = False,
+) -> None:
+    """Say what has not reached MLflow yet; with --flush, send it."""
+    if flush:
+        from pipeline.follow import deliver_leftovers  # imports mlflow
+
+        deliver_leftovers(load_settings())
+    left = [journal for journal in journals() if not journal.writer_lives()]
+    count = sum(len(journal.entries()) - journal.sent() for journal in left)
+    if count and flush:
+        raise UserError(f"{count} entries could not be sent; is the MLflow server up? Run it again")
+    say(f"{count} entries to be sent" + "; --flush sends them" * bool(count))
+
+
+if __name__ == "__main__":
+    run_command(main)

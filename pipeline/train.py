@@ -1,7 +1,6 @@
 """Stage, one a recipe: k folds -> experiments/train/<recipe>/, with out-of-fold probabilities."""
 
 import shutil
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,71 +8,27 @@ import numpy as np
 import pandas as pd
 import typer
 
-from pipeline import plots, tracking
-from pipeline.checkpoint import Epoch
+from pipeline import findings, plots, tracking
+from pipeline.augment import augment
 from pipeline.compute import Result, run_tasks
 from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, duration, run_command, say
 from pipeline.files import TRAINED, remove_others, replacing, sha256_json, write_array, write_json
-from pipeline.hardware import describe, keras, resolve_precision
+from pipeline.folds import Progress, fold_tasks, label
+from pipeline.hardware import describe, tf
+from pipeline.model_plan import member, plan
 from pipeline.models import check_recipe
 from pipeline.recipe import load_recipe, recipe_path
 from pipeline.scores import accuracy
+from pipeline.seeds import random_key
 from pipeline.stage import stage
 from pipeline.task import Data, Task, fingerprint, input_images, load_data
 from pipeline.tuned import judged_rows
 
 
-def fold_tasks(settings: Settings, name: str) -> list[Task]:
-    """The recipe's folds, each a task, `train.repeats` times, with the values that tuning took."""
-    recipe = load_recipe(name, tuned=True)
-    return [
-        Task(
-            name=name,
-            recipe=recipe,
-            classes=settings.competition.classes,
-            epochs=settings.train.epochs or recipe.epochs,
-            precision=resolve_precision(settings.train.precision),
-            seed=settings.seed,
-            fold=fold,
-            repeat=repeat,
-        )
-        for repeat in range(settings.train.repeats)
-        for fold in range(settings.preprocess.folds)
-    ]
-
-
-def label(task: Task) -> str:
-    """`fold 1`, or of a repeat `fold 1 repeat 2`."""
-    return f"fold {task.fold + 1}" + (f" repeat {task.repeat + 1}" if task.repeat else "")
-
-
 def model_name(task: Task) -> str:
     """`fold0.keras`, or of a repeat `fold0_repeat1.keras`."""
     return f"fold{task.fold}" + (f"_repeat{task.repeat}" if task.repeat else "") + ".keras"
-
-
-class Progress:
-    """A line an epoch: where the training is, how good it is so far, and the time left."""
-
-    def __init__(self, name: str, tasks: list[Task]) -> None:
-        self.name, self.tasks = name, tasks
-        self.started = time.perf_counter()
-        self.epochs_run = 0
-
-    def __call__(self, task: Task, history: list[Epoch]) -> None:
-        """Print the line of the epoch that has just ended."""
-        self.epochs_run += 1
-        position, row = self.tasks.index(task), history[-1]
-        epochs = task.epochs * (2 if task.recipe.refit else 1)
-        remaining = (len(self.tasks) - position) * epochs - len(history)
-        left = (time.perf_counter() - self.started) / self.epochs_run * remaining
-        say(
-            f"{self.name}  {label(task)}  network {position + 1}/{len(self.tasks)}"
-            f"  epoch {len(history):2}/{epochs}  loss {row['loss']:.4f}"
-            f"  accuracy {row['accuracy']:.4f}  validation {row['val_accuracy']:.4f}"
-            f"  {row['seconds']:.1f} s  left {duration(left)}"
-        )
 
 
 def log_fold(
@@ -84,17 +39,45 @@ def log_fold(
     with tracking.run(
         settings, f"{task.name} {label(task)}", key=result.fingerprint, parent=parent
     ) as run_id:
-        if run_id is None:
-            return
         tracking.log_history(run_id, result.history)
-        tracking.log_metrics(run_id, {"fold_accuracy": score, "fold_seconds": result.seconds})
-        example = input_images(task, data, result.held_out[:2])
-        model = keras.models.load_model(result.model)
-        tracking.log_model(run_id, model, example, result.probabilities[:2])
+        seconds = sum(row["seconds"] for row in result.history)
+        rows = (len(data.train_labels) - len(result.held_out)) * len(result.history)
+        tracking.log_metrics(
+            run_id,
+            {
+                "fold_accuracy": score,
+                "fold_seconds": result.seconds,
+                "images_per_second": rows / seconds,
+            },
+        )
+        network = member(settings, task.name, task.recipe, ["network"])
+        example = np.asarray(data.train_images[result.held_out[:2]])
+        made = plan(settings, [network], example)
+        tracking.log_model(run_id, made, {"network": result.model})
+
+
+def draw_augmented(task: Task, data: Data, path: Path) -> None:
+    """A few training images as they are, and as augmentation changes them, before scaling."""
+    shown = findings.first_of_each(data.train_labels, task.classes, 1)
+    rows = np.concatenate(list(shown.values()))[:10]
+    images = input_images(task, data, rows)
+    columns = [images]
+    for epoch in range(9):
+        seed = tf.constant([random_key(task.seed, task.name, "picture"), epoch], tf.int64)
+        changed = augment(tf.constant(images, tf.float32), seed, task.recipe.augmentation)
+        columns.append(np.clip(np.rint(changed), 0, 255).astype(np.uint8))
+    names = [str(label) for label in data.train_labels[rows]]
+    title = f"{task.name}: as it is (first column), and augmented"
+    plots.mosaic(dict(zip(names, np.stack(columns, axis=1), strict=True)), path, title)
 
 
 def collect(
-    tasks: list[Task], results: list[Result], data: Data, judged: np.ndarray, folder: Path
+    tasks: list[Task],
+    results: list[Result],
+    data: Data,
+    judged: np.ndarray,
+    folder: Path,
+    key: str,
 ) -> dict[str, Any]:
     """Write the networks' results as one, into `folder`, and return its metrics.
 
@@ -104,6 +87,7 @@ def collect(
         data: what they were trained on.
         judged: the rows that the accuracies are of, bool (rows,).
         folder: where to write.
+        key: of the run in MLflow, by which a later stage finds it.
     """
     labels, classes = data.train_labels, tasks[0].classes
     repeats = 1 + max(task.repeat for task in tasks)
@@ -123,6 +107,7 @@ def collect(
     with replacing(folder / "history.csv") as temporary:
         history.to_csv(temporary, index=False, lineterminator="\n")
     plots.curves(history, folder / "curves.png", folder.name)
+    draw_augmented(tasks[0], data, folder / "augmented.png")
     of_fold = [judged & (data.folds == fold) for fold in np.unique(data.folds)]
     scores = [accuracy(oof[rows], labels[rows]) for rows in of_fold]
     metrics = {
@@ -130,10 +115,14 @@ def collect(
         "cv_accuracy_std": float(np.std(scores, ddof=1)),
         "folds": scores,
         "seconds": sum(result.seconds for result in results),
+        "run_key": key,
+        "epochs": tasks[0].epochs,
+        "precision": tasks[0].precision,
+        "machine": describe(),
     }
     write_json(folder / "metrics.json", metrics)
     models = {model_name(task) for task in tasks}
-    written = {"oof.npy", "test.npy", "history.csv", "curves.png", "metrics.json"}
+    written = {"oof.npy", "test.npy", "history.csv", "curves.png", "augmented.png", "metrics.json"}
     remove_others(folder, models | written)
     return metrics
 
@@ -143,7 +132,7 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
     settings = load_settings()
     with stage(f"train-{recipe}"):
         data = load_data()
-        tasks = fold_tasks(settings, recipe)
+        tasks = fold_tasks(settings, recipe, load_recipe(recipe, tuned=True))
         path, shape = recipe_path(recipe), data.train_images.shape[1:]
         check_recipe(tasks[0].recipe, path, shape, settings.competition.classes)
         say(f"{recipe}: {len(tasks)} networks, {tasks[0].epochs} epochs, {tasks[0].precision}")
@@ -152,6 +141,12 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
         params |= {"machine": describe(), "data_sha256": data.digests}
         key = sha256_json([fingerprint(task, data) for task in tasks])
         with tracking.run(settings, f"train {recipe}", key=key, params=params) as run_id:
+            for use, arrays in (("training", "train"), ("test", "test")):
+                digest, rows = (
+                    data.digests[f"{arrays}_images"],
+                    len(getattr(data, f"{arrays}_images")),
+                )
+                tracking.log_data(run_id, f"{arrays}_images", digest, rows, use)
             results = []
             for task, result in zip(
                 tasks, run_tasks(tasks, data, Progress(recipe, tasks)), strict=True
@@ -159,12 +154,13 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
                 results.append(result)
                 log_fold(settings, run_id, task, result, data)
             judged = judged_rows(settings, (recipe,), data.train_labels, data.folds)
-            metrics = collect(tasks, results, data, judged, TRAINED / recipe)
+            metrics = collect(tasks, results, data, judged, TRAINED / recipe, key)
             tracking.log_metrics(
                 run_id,
                 {name: metrics[name] for name in ("cv_accuracy", "cv_accuracy_std", "seconds")},
             )
-            tracking.log_file(run_id, TRAINED / recipe / "curves.png")
+            for picture in ("curves.png", "augmented.png"):
+                tracking.log_file(run_id, TRAINED / recipe / picture)
     say(f"{recipe}: CV accuracy {metrics['cv_accuracy']:.5f}, {duration(metrics['seconds'])}")
 
 

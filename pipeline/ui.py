@@ -11,7 +11,11 @@ from pipeline.console import UserError, run_command, say
 from pipeline.files import DATABASE
 
 
-def main(port: Annotated[int, typer.Option(help="Where on 127.0.0.1 to serve it.")] = 5000) -> None:
+def main(
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Where on 127.0.0.1 to serve it.")
+    ] = 5000,
+) -> None:
     """Serve the MLflow UI on 127.0.0.1 until Ctrl-C."""
     uri = load_settings().tracking.uri
     if uri:

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline import plots, tracking
 from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, console, run_command, say, warn
 from pipeline.files import METRICS, RAW, SUBMISSION, read_json, sha256_file, sha256_json
@@ -59,6 +58,10 @@ class Refusal(StrEnum):
 def describe_file(settings: Settings, message: str) -> Row:
     """A row for the file at hand: where it came from, and its CV score."""
     check_submission(SUBMISSION, RAW / "sample_submission.csv", settings.competition)
+    from pipeline.mlflow_store import (
+        find_submission,  # seconds of MLflow, that a bad file need not wait for
+    )
+
     digest, state, scores = sha256_file(SUBMISSION), git_state(), read_json(METRICS)
     state["git_dirty"] = str(state["git_dirty"] == "true" or not made_by_head(SUBMISSION)).lower()
     return Row(
@@ -67,7 +70,7 @@ def describe_file(settings: Settings, message: str) -> Row:
         revision=state["git_revision"],
         dirty=state["git_dirty"],
         params_sha256=sha256_json(settings.model_dump(mode="json")),
-        run_id=tracking.find_run(settings, "submission_sha256", digest) or "",
+        run_id=find_submission(settings, digest) or "",
         cv_accuracy=str(scores["cv_accuracy"]),
         cv_accuracy_low=str(scores["cv_accuracy_low"]),
         cv_accuracy_high=str(scores["cv_accuracy_high"]),
@@ -143,6 +146,8 @@ def send_row(settings: Settings, row: Row, wait: float) -> Row:
 
 def draw(rows: list[Row]) -> None:
     """The ledger as a picture."""
+    from pipeline import plots
+
     table = pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS)
     scores = ["cv_accuracy", "cv_accuracy_low", "cv_accuracy_high", "public_score"]
     table[scores] = table[scores].apply(pd.to_numeric, errors="coerce")
@@ -151,15 +156,15 @@ def draw(rows: list[Row]) -> None:
 
 def note(settings: Settings, rows: list[Row]) -> None:
     """Draw the ledger; write scores to the MLflow runs of the files they are of."""
+    from pipeline.mlflow_store import add_to_run, find_submission
+
     draw(read_ledger())
     for row in rows:
         score = number(row.public_score)
         if row.sha256 and score is not None:
-            run_id = tracking.find_run(settings, "submission_sha256", row.sha256)
-            tracking.log_metrics(run_id, {"public_score": score})
             tags = {"submission_reference": row.reference, "submission_status": row.status}
-            tracking.log_tags(run_id, tags)
-            tracking.log_file(run_id, PICTURE)
+            run_id = find_submission(settings, row.sha256)
+            add_to_run(run_id, {"public_score": score}, tags, PICTURE)
 
 
 def submit(
@@ -215,7 +220,7 @@ def main(
     force: Annotated[
         list[Refusal] | None, typer.Option(help="Send it all the same; once for each reason.")
     ] = None,
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the score.")] = 300,
+    wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for the score.")] = 300,
     get_scores: Annotated[
         bool, typer.Option("--sync", help="Send nothing; get scores and submissions from Kaggle.")
     ] = False,

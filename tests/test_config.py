@@ -1,10 +1,13 @@
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import REPOSITORY, write_yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.config import load_settings
+from pipeline.config import load_settings, read_yaml
 from pipeline.console import UserError
 
 
@@ -80,6 +83,28 @@ def test_bad_yaml_is_one_line(project: Path, text: str, said: str) -> None:
         load_settings()
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@given(st.text(alphabet="ab: -[]{}&*!?|>'\"#%@,.\n\t0123456789eEinfNaN~<=\0\ufeff", max_size=40))
+def test_any_text_is_a_mapping_or_one_line(content: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "params.yaml"
+        path.write_text(content)
+        try:
+            assert isinstance(read_yaml(path), dict)
+            load_settings(path)
+        except UserError as error:
+            assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [("1e-3", 0.001), ("1.5E3", 1500.0), ("-2.e+1", -20.0), ("1.5", 1.5), ("7", 7), ("1e", "1e")],
+)
+def test_numbers_are_yaml_1_2s(project: Path, said: str, value: Any) -> None:
+    (project / "a.yaml").write_text(f"a: {said}\n")
+    read = read_yaml(project / "a.yaml")["a"]
+    assert (read, type(read)) == (value, type(value))
 
 
 def test_a_missing_file_is_named(project: Path) -> None:

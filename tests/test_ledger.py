@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.console import UserError, console
-from pipeline.ledger import COLUMNS, LEDGER, Row, as_table, put, read_ledger
+from pipeline.ledger import COLUMNS, LEDGER, Row, as_table, number, put, read_ledger
 
 
 def row(**values: str) -> Row:
@@ -34,6 +34,12 @@ def test_the_best_comes_first_and_the_difference_is_shown(
     assert [line.split()[-1] for line in lines[1:]] == ["better", "worse", "yet"]
     assert "-0.00050" in lines[1]
     assert "-0.00500" in lines[2]
+
+
+@pytest.mark.parametrize("text", ["", "nan", "inf", "-inf", "0,99", "none"])
+def test_what_is_no_score_is_none(text: str) -> None:
+    assert number(text) is None
+    assert number("0.99") == 0.99
 
 
 @pytest.mark.parametrize(

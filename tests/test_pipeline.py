@@ -20,7 +20,6 @@ from checkout import commit, copy_checkout, environment, run
 from conftest import REPOSITORY
 from mlflow.tracking import MlflowClient
 
-from pipeline import tracking
 from pipeline.competition import TRAIN_LABEL_COUNTS
 from pipeline.hardware import keras
 
@@ -158,6 +157,19 @@ def test_dvcs_own_commands_have_something_to_say(done: Path) -> None:
         assert shown in page
 
 
+def test_the_report_tells_the_run(done: Path) -> None:
+    assert "the run's report: experiments/report.html" in run(
+        done, sys.executable, "-m", "pipeline.report"
+    )
+    page = Path("experiments/report.html").read_text()
+    scores = json.loads(Path("submissions/metrics.json").read_text())
+    for name in ("cv_accuracy", "leaderboard_accuracy"):
+        assert f"{scores[name]:.5f}" in page
+    assert "A network that trains in a second." in page
+    assert "the same scores" in page  # this very run is committed
+    assert "have changed since" not in page
+
+
 def test_an_experiment_changes_a_setting_and_is_compared(done: Path) -> None:
     run(done, "dvc", "exp", "run", "-n", "equal", "-S", "ensemble.method=mean")
     shown = run(done, "dvc", "exp", "show", "--csv")
@@ -171,29 +183,45 @@ def test_an_experiment_changes_a_setting_and_is_compared(done: Path) -> None:
 def test_mlflow_has_a_run_a_stage_with_a_child_a_fold_and_a_trial(
     done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "_stopped", False)
     mlflow.set_tracking_uri(f"sqlite:///{done / 'experiments/mlflow.db'}")
     client = MlflowClient()
     experiment = client.get_experiment_by_name("digit-recognizer")
     runs = client.search_runs([experiment.experiment_id])
     by_name = {run.info.run_name: run for run in runs}
-    assert {
-        "tune tiny", "tiny trial 0", "tiny trial 1",
-        "train tiny", "tiny fold 1", "tiny fold 2", "ensemble", "submission",
-    } == set(by_name)  # fmt: skip
+    trials = {f"tiny trial {trial}" for trial in (1, 2)}
+    assert len(runs) == len(by_name)  # one tree, though the stages ran in two executions
+    assert set(by_name) == trials | {
+        *(f"{trial} fold {fold}" for trial in trials for fold in (1, 2)),
+        "dvc repro", "tune tiny", "train tiny", "tiny fold 1", "tiny fold 2",
+        "ensemble", "submission",
+    }  # fmt: skip
     assert {run.info.status for run in runs} == {"FINISHED"}
     parent, fold = by_name["train tiny"], by_name["tiny fold 1"]
     assert fold.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    whole = by_name["dvc repro"]
+    for name in ("tune tiny", "train tiny", "ensemble", "submission"):
+        assert by_name[name].data.tags["mlflow.parentRunId"] == whole.info.run_id
+    scores = json.loads((done / "submissions/metrics.json").read_text())
+    assert {name: whole.data.metrics[name] for name in scores} == scores
+    assert whole.data.metrics["seconds"] > 1
+    assert fold.data.metrics["images_per_second"] > 1
+    assert parent.inputs.dataset_inputs
     assert len(client.get_metric_history(fold.info.run_id, "val_accuracy")) == 40
     assert parent.data.tags["dvc_stage"] == "train@tiny"
     assert len(parent.data.tags["git_revision"]) == 40
     digest = hashlib.sha256(np.load(done / "data/arrays/train_images.npy").tobytes()).hexdigest()
     assert parent.data.params["data_sha256.train_images"] == digest
-    assert "curves.png" in [each.path for each in client.list_artifacts(parent.info.run_id)]
+    logged = {each.path for each in client.list_artifacts(parent.info.run_id)}
+    assert logged >= {"curves.png", "augmented.png"}
+    logged = {each.path for each in client.list_artifacts(by_name["ensemble"].info.run_id)}
+    assert logged >= {"digits.png", "confusion.png", "suspects.png", "least_certain.png"}
     (model,) = fold.outputs.model_outputs
     loaded = mlflow.pyfunc.load_model(f"models:/{model.model_id}")
     images = np.load(done / "data/arrays/test_images.npy")[:3]
     assert loaded.predict(images).shape == (3, 10)
+    champion = mlflow.pyfunc.load_model("models:/digit-recognizer@champion")
+    blended = np.load(done / "experiments/ensemble/test.npy")[:3]
+    np.testing.assert_allclose(champion.predict(images), blended, atol=1e-6)
 
 
 def test_killed_in_the_middle_of_a_fold_it_ends_with_the_same_files(

@@ -53,9 +53,11 @@ def test_a_second_process_waits_and_a_killed_one_leaves_no_lock(
     ("module", "unwanted"),
     [
         ("download", {"tensorflow", "mlflow", "sklearn", "matplotlib"}),
-        ("preprocess", {"tensorflow", "mlflow", "matplotlib"}),
+        ("preprocess", {"tensorflow", "mlflow", "sklearn", "matplotlib"}),
         ("ensemble", {"tensorflow"}),
-        ("submission", {"tensorflow", "sklearn", "matplotlib"}),
+        ("submission", {"tensorflow", "mlflow", "sklearn", "matplotlib"}),
+        ("upload", {"tensorflow", "mlflow", "sklearn", "matplotlib"}),
+        ("report", {"tensorflow", "mlflow", "sklearn", "matplotlib"}),
         ("check", {"tensorflow", "mlflow", "sklearn", "matplotlib"}),
     ],
 )

@@ -1,3 +1,5 @@
+import contextlib
+import re
 import tempfile
 from pathlib import Path
 
@@ -110,6 +112,54 @@ def test_any_table_is_read_back_or_its_first_fault_named(
         with pytest.raises(UserError) as caught:
             read_bytes(path, COLUMNS)
         assert f"row {number}, column {column}: '{value}' is not" in str(caught.value)
+
+
+CELL = st.one_of(
+    st.integers(0, 255).map(str),
+    st.text(alphabet="0123456789+-.eE \t\"'\0\r_x\uff11\u0661", max_size=5),
+)
+
+
+@given(
+    st.lists(st.lists(CELL, min_size=1, max_size=3).map(",".join), max_size=8),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+    st.integers(1, 3),
+    st.integers(1, 60),
+)
+def test_a_table_is_read_only_if_each_cell_is_a_whole_number(
+    lines: list[str], end: str, ended: bool, columns: int, block: int
+) -> None:
+    names = COLUMNS[:columns]
+    body = "".join(line + end for line in lines)
+    body = body if ended else body.removesuffix(end)
+    # What the file says by the rules of RFC 4180, with no quotes.
+    rows = [line.removesuffix("\r").split(",") for line in body.removesuffix("\n").split("\n")]
+    good = bool(body) and all(
+        len(row) == columns
+        and all(re.fullmatch(r"[ \t]*\+?[0-9]+", cell) and int(cell) <= 255 for cell in row)
+        for row in rows
+    )
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "BLOCK_BYTES", block)
+        path = Path(folder) / "train.csv"
+        path.write_bytes((",".join(names) + end + body).encode())
+        if good:
+            assert read_bytes(path, names).tolist() == [[int(cell) for cell in row] for row in rows]
+            return
+        with pytest.raises(UserError) as caught:
+            read_bytes(path, names)
+        assert "\n" not in str(caught.value)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "train.csv"
+        for start in (b"", HEADER):
+            path.write_bytes(start + content)
+            with contextlib.suppress(UserError):
+                assert read_bytes(path, COLUMNS).shape[1] == 3
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -1,132 +1,260 @@
+import os
+import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
 import pytest
-from conftest import write_yaml
+from conftest import REPOSITORY, write_yaml
+from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from pipeline import tracking
 from pipeline.config import Settings, load_settings
-from pipeline.hardware import keras
+from pipeline.follow import deliver_leftovers
+from pipeline.journal import JOURNALS, Journal, journals
 from pipeline.revision import git_state
 
 
 @pytest.fixture
-def settings(project: Path) -> Iterator[Settings]:
-    tracking._stopped = False
-    yield load_settings()
-    tracking._stopped = False
+def settings(project: Path, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    params["tracking"]["uri"] = None
+    write_yaml(project / "params.yaml", params)
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.setenv("DVC_STAGE", "train@x")
+    return load_settings()
 
 
-def runs() -> list[dict[str, str]]:
+def runs() -> dict[str, Run]:
+    """All runs by name; the last of a name, and no name twice among those of one parent."""
+    mlflow.set_tracking_uri(f"sqlite:///{Path('experiments/mlflow.db').resolve()}")
     client = MlflowClient()
     experiment = client.get_experiment_by_name("digit-recognizer")
-    found = client.search_runs([experiment.experiment_id])
-    return [run.data.tags | {"id": run.info.run_id, "status": run.info.status} for run in found]
+    found = client.search_runs([experiment.experiment_id]) if experiment else []
+    under = ((run.info.run_name, run.data.tags.get("mlflow.parentRunId")) for run in found)
+    named = [each for each in under if each[1]]
+    assert len(set(named)) == len(named)
+    return {run.info.run_name: run for run in reversed(found)}
+
+
+def statuses() -> dict[str, str]:
+    return {name: run.info.status for name, run in runs().items()}
+
+
+def parent(run: Run) -> str:
+    client = MlflowClient()
+    return str(client.get_run(run.data.tags["mlflow.parentRunId"]).info.run_name)
 
 
 def test_a_run_holds_settings_metrics_files_and_where_it_came_from(settings: Settings) -> None:
     Path("note.txt").write_text("hello")
-    with tracking.run(settings, "train x", key="k", params={"recipe": {"layers": [1]}}) as run_id:
-        assert run_id
-        tracking.log_metrics(run_id, {"cv_accuracy": 0.5})
-        tracking.log_history(run_id, [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0}])
-        tracking.log_file(run_id, Path("note.txt"))
-    client = MlflowClient()
-    run = client.get_run(run_id)
-    assert run.info.status == "FINISHED"
+    with tracking.run(settings, "train x", key="k", params={"recipe": {"layers": [1]}}) as own:
+        tracking.log_metrics(own, {"cv_accuracy": 0.5})
+        tracking.log_history(own, [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0}])
+        tracking.log_file(own, Path("note.txt"))
+        Path("note.txt").write_text("changed later")
+        tracking.log_data(own, "train_images", "ab" * 32, 200, "training")
+        with tracking.run(settings, "fold 1", key="f", parent=own) as child:
+            tracking.log_metrics(child, {"fold_accuracy": 0.25})
+        tracking.log_metrics(tracking.execution(settings), {"leaderboard_accuracy": 0.75})
+    assert list(journals()) == []  # all of it sent, nothing left behind
+    assert not list(JOURNALS.glob("files/*"))
+    found, client = runs(), MlflowClient()
+    run = found["train x"]
+    assert set(statuses().values()) == {"FINISHED"}
+    assert (parent(run), parent(found["fold 1"])) == ("dvc repro", "train x")
     assert run.data.params["seed"] == "0"
     assert run.data.params["recipe.layers.0"] == "1"
-    assert run.data.params["competition.slug"] == "digit-recognizer"
     assert run.data.metrics["cv_accuracy"] == 0.5
-    steps = client.get_metric_history(run_id, "loss")
+    assert run.data.metrics["peak_memory_mib"] > 50
+    steps = client.get_metric_history(run.info.run_id, "loss")
     assert [(each.step, each.value) for each in steps] == [(1, 3.0), (2, 2.0)]
-    assert [each.path for each in client.list_artifacts(run_id)] == ["note.txt"]
+    (artifact,) = client.list_artifacts(run.info.run_id)
+    assert artifact.path == "note.txt"
+    read = Path(client.download_artifacts(run.info.run_id, "note.txt", ".")).read_text()
+    assert read == "hello"
+    assert run.inputs.dataset_inputs[0].dataset.digest == ("ab" * 32)[:36]
     assert run.data.tags["git_dirty"] == "true"  # no repository here
     assert "tracking.uri" not in run.data.params
+    top = found["dvc repro"]
+    assert top.data.metrics == {"leaderboard_accuracy": 0.75}
+    assert top.data.params["competition.slug"] == "digit-recognizer"
+    assert top.data.params["version.mlflow"] == mlflow.__version__
 
 
-def test_the_model_is_logged_with_its_signature(settings: Settings) -> None:
-    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
-    images = np.zeros((2, 4, 4, 1), np.uint8)
-    with tracking.run(settings, "fold", key="k") as run_id:
-        tracking.log_model(run_id, model, images, model.predict(images, verbose=0))
-    assert not tracking._stopped
-    (logged,) = MlflowClient().get_run(run_id).outputs.model_outputs
-    loaded = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
-    assert "(-1, 4, 4, 1)" in str(loaded.metadata.signature.inputs)
-    assert loaded.predict(images).shape == (2, 16)
+def test_off_logs_nothing(settings: Settings) -> None:
+    off = settings.model_copy(
+        update={"tracking": settings.tracking.model_copy(update={"uri": "off"})}
+    )
+    with tracking.run(off, "train x", key="k") as own:
+        tracking.log_metrics(own, {"a": 1.0})
+    assert own is None
+    assert not Path("experiments/mlflow.db").exists()
+    assert not JOURNALS.exists()
 
 
-def test_after_a_kill_the_run_goes_on_and_its_finished_children_are_not_doubled(
-    settings: Settings,
+STAGE = """
+import os, signal, sys
+from pipeline import tracking
+from pipeline.config import load_settings
+settings = load_settings()
+with tracking.run(settings, "train x", key=sys.argv[1]) as own:
+    with tracking.run(settings, "fold 1", key="f", parent=own) as child:
+        tracking.log_history(child, [{"epoch": 1, "loss": 3.0}])
+    with tracking.run(settings, "fold 2", key="g", parent=own) as child:
+        tracking.log_history(child, [{"epoch": 1, "loss": 3.0}])
+        if len(sys.argv) > 2:
+            os.killpg(0, signal.SIGKILL) if sys.argv[2] == "all" else os.kill(os.getpid(), 9)
+        tracking.log_history(child, [{"epoch": 2, "loss": 2.0}])
+    tracking.log_metrics(own, {"cv_accuracy": 0.5})
+"""
+
+
+def stage(*arguments: str, **environment: str) -> int:
+    command = [sys.executable, "-c", STAGE, *arguments]
+    process = subprocess.Popen(command, env=os.environ | environment, start_new_session=True)
+    return process.wait(timeout=120)
+
+
+@pytest.mark.parametrize("killed", ["it", "all"])
+def test_after_a_kill_the_tree_goes_on_without_a_twin(settings: Settings, killed: str) -> None:
+    assert stage("k", killed) == -signal.SIGKILL
+    if killed == "it":  # its follower outlives it by a moment, and ends its runs
+        until = time.monotonic() + 60
+        while list(journals()) and time.monotonic() < until:
+            time.sleep(0.1)
+        expected = {"dvc repro": "KILLED", "train x": "KILLED"}
+        assert statuses() == expected | {"fold 1": "FINISHED", "fold 2": "KILLED"}
+    assert stage("k") == 0
+    found = runs()
+    assert set(statuses().values()) == {"FINISHED"}
+    assert set(found) == {"dvc repro", "train x", "fold 1", "fold 2"}
+    client = MlflowClient()
+    for name, losses in (("fold 1", [3.0]), ("fold 2", [3.0, 2.0])):
+        history = client.get_metric_history(found[name].info.run_id, "loss")
+        assert [each.value for each in history] == losses
+    assert stage("k") == 0  # the same once more is no second tree
+    assert {run.info.run_id for run in runs().values()} == {
+        run.info.run_id for run in found.values()
+    }
+
+
+def test_a_skipped_stage_is_linked_to_the_run_that_made_it(settings: Settings) -> None:
+    with tracking.run(settings, "train x", key="k") as own:
+        tracking.log_metrics(own, {"cv_accuracy": 0.5})
+    made = runs()["train x"].info.run_id
+    other = settings.model_copy(update={"seed": 7})
+    with tracking.run(other, "submission", key="s"):
+        execution = tracking.execution(other)
+        tracking.link(execution, "train x", "k")
+        tracking.link(execution, "submission", "s")  # its own: no second one
+    client = MlflowClient()
+    (top,) = client.search_runs(
+        [runs()["submission"].info.experiment_id], "params.seed = '7' AND tags.pipeline = 'true'"
+    )
+    under = client.search_runs(
+        [top.info.experiment_id], f"tags.`mlflow.parentRunId` = '{top.info.run_id}'"
+    )
+    assert {run.info.run_name for run in under} == {"train x", "submission"}
+    (linked,) = (run for run in under if run.info.run_name == "train x")
+    assert linked.data.tags["reused_from"] == made
+    assert linked.data.metrics["cv_accuracy"] == 0.5
+
+
+def test_an_experiment_of_dvcs_is_a_tree_of_its_own(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parent = tracking._start(settings, "train x", "k", None, {}, {})  # killed: never ended
-    with tracking.run(settings, "fold 1", key="f", parent=parent) as child:
-        assert child
-    cut = tracking._start(settings, "fold 2", "g", parent, {}, {})  # killed in the middle
-    tracking.log_history(cut, [{"epoch": 1, "loss": 3.0}])
-    with tracking.run(settings, "train x", key="k") as again:
-        assert again == parent
-        with tracking.run(settings, "fold 1", key="f", parent=parent) as child:
-            assert child is None
-        with tracking.run(settings, "fold 2", key="g", parent=parent) as child:
-            assert child not in (None, cut)
-    assert [run["status"] for run in runs()] == ["FINISHED"] * 3
-    with tracking.run(settings, "train x", key="k") as another:
-        assert another != parent
-
-
-def test_after_a_kill_a_run_of_something_else_is_ended(settings: Settings) -> None:
-    old = tracking._start(settings, "train x", "before", None, {}, {})
-    tracking._start(settings, "fold 1", "f", old, {}, {})
-    other = tracking._start(settings, "train y", "k", None, {}, {})
-    with tracking.run(settings, "train x", key="after") as run_id:
-        assert run_id not in (old, other)
-    by_name = {(run["mlflow.runName"], run["key"]): run["status"] for run in runs()}
-    assert by_name == {
-        ("train x", "before"): "KILLED", ("fold 1", "f"): "KILLED",
-        ("train x", "after"): "FINISHED", ("train y", "k"): "RUNNING",
-    }  # fmt: skip
-
-
-def test_a_fault_in_the_middle_still_ends_the_run(settings: Settings) -> None:
-    with tracking.run(settings, "x", key="k") as run_id:
-        tracking.log_file(run_id, Path("missing"))
-        assert tracking._stopped
-    assert [run["status"] for run in runs()] == ["FINISHED"]
+    with tracking.run(settings, "train x", key="k"):
+        pass
+    monkeypatch.setenv("DVC_EXP_NAME", "gusty-gnat")
+    with tracking.run(settings, "train x", key="k"):
+        pass
+    experiment = runs()["gusty-gnat"].info.experiment_id
+    tops = MlflowClient().search_runs([experiment], "tags.pipeline = 'true'")
+    assert sorted(run.info.run_name for run in tops) == ["dvc repro", "gusty-gnat"]
 
 
 def test_a_failure_and_an_interruption_are_marked(settings: Settings) -> None:
-    for error in (ValueError, KeyboardInterrupt):
+    for error, status in ((ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")):
         with pytest.raises(error), tracking.run(settings, "x", key="k"):
             raise error
-    assert sorted(run["status"] for run in runs()) == ["FAILED", "KILLED"]
+        assert statuses() == {"dvc repro": status, "x": status}
 
 
-def test_an_unreachable_server_warns_once_and_stops_nothing(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def server(project: Path) -> Iterator[str]:
+    """An MLflow server on loopback that is not up yet; `start` is in its URI's port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+
+
+def start_server(uri: str) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    process = subprocess.Popen(
+        ["mlflow", "server", "--backend-store-uri", f"sqlite:///{Path('server.db').resolve()}",
+         "--host", "127.0.0.1", "--port", uri.rpartition(":")[2], "--workers", "1",
+         "--artifacts-destination", str(Path("served").resolve())],
+        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    until = time.monotonic() + 90
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", int(uri.rpartition(":")[2]))) == 0:
+                return process
+        time.sleep(0.2)
+    raise AssertionError("the server did not start")
+
+
+def test_what_a_server_that_is_down_did_not_take_is_sent_later(
+    settings: Settings, params: dict[str, Any], server: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
-    unreachable = settings.model_copy(
-        update={
-            "tracking": settings.tracking.model_copy(update={"uri": f"http://127.0.0.1:{port}"})
-        }
-    )
-    started = time.monotonic()
-    with tracking.run(unreachable, "x", key="k") as run_id:
-        tracking.log_metrics(run_id, {"a": 1.0})
-        tracking.log_file(run_id, Path("none"))
-    assert run_id is None
-    assert time.monotonic() - started < 60
-    assert capsys.readouterr().err.count("MLflow tracking stopped, the work goes on") == 1
+    params["tracking"]["uri"] = server
+    write_yaml(Path("params.yaml"), params)
+    down = load_settings()
+    Path("note.txt").write_text("hello")
+    for number in range(2):  # two stages
+        started = time.monotonic()
+        with tracking.run(down, f"train {number}", key="k") as own:
+            tracking.log_metrics(own, {"a": 1.0})
+            tracking.log_file(own, Path("note.txt"))
+            worked = time.monotonic() - started
+        assert worked < 5  # it waits for nothing
+        assert list(journals())
+    assert capfd.readouterr().err.count("MLflow cannot be reached, the work goes on") == 1
+    process = start_server(server)
+    try:
+        # As `python -m pipeline.tracking --flush` does, the writers being dead.
+        for journal in journals():
+            journal.path.rename(journal.path.with_name("1-1.jsonl"))
+        deliver_leftovers()
+        mlflow.set_tracking_uri(server)
+        experiment = MlflowClient().get_experiment_by_name("digit-recognizer").experiment_id
+        found = {run.info.run_name: run for run in MlflowClient().search_runs([experiment])}
+        assert set(found) == {"dvc repro", "train 0", "train 1"}
+        assert found["train 1"].data.metrics["a"] == 1.0
+        assert {run.info.status for run in found.values()} == {"FINISHED"}
+        assert list(journals()) == []
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_half_an_entry_is_passed_over(settings: Settings) -> None:
+    journal = Journal.of_this_process()
+    journal.append({"what": "open"})
+    with journal.path.open("a") as file:
+        file.write('{"what": "st')
+    assert [entry["what"] for entry in journal.entries()] == ["open"]
+    assert journal.writer_lives()
+    assert not Journal(JOURNALS / "5-1.jsonl").writer_lives()
 
 
 def test_the_revision_is_the_checkouts_and_only_code_makes_it_dirty(project: Path) -> None:
@@ -145,3 +273,29 @@ def test_the_revision_is_the_checkouts_and_only_code_makes_it_dirty(project: Pat
     assert git_state()["git_dirty"] == "false"
     write_yaml(project / "params.yaml", {"seed": 2})
     assert git_state()["git_dirty"] == "true"
+
+
+def test_the_champion_gives_way_only_to_what_is_better_beyond_chance(settings: Settings) -> None:
+    from pipeline.registry import register
+
+    mlflow.set_tracking_uri(f"sqlite:///{Path('experiments/mlflow.db').resolve()}")
+    Path("experiments").mkdir(exist_ok=True)
+    client = MlflowClient()
+    experiment = client.create_experiment(
+        "x", artifact_location=Path("artifacts").resolve().as_uri()
+    )
+    (JOURNALS / "files").mkdir(parents=True)
+
+    def enter(right: int, rows: str = "r", count: int = 1000) -> dict[str, str]:
+        run = client.create_run(experiment).info.run_id
+        np.save(JOURNALS / "files/c.npy", np.arange(count) < right)
+        entry = {"register": {"rows_sha256": rows}, "files": {"correct.npy": "c.npy"}}
+        register(client, "digits", f"runs:/{run}/model", run, entry)
+        register(client, "digits", f"runs:/{run}/model", run, entry)  # sent twice, entered once
+        return {name: str(at) for name, at in client.get_registered_model("digits").aliases.items()}
+
+    assert enter(900) == {"champion": "1"}
+    assert enter(903) == {"champion": "1", "challenger": "2"}  # p 0.125
+    assert enter(920) == {"champion": "3", "challenger": "2"}
+    assert enter(100, rows="other", count=99)["champion"] == "3"
+    assert enter(1000, rows="other", count=2000)["champion"] == "5"

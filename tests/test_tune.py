@@ -2,105 +2,189 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
+import yaml
 from conftest import TINY, write_yaml
 from optuna.samplers import TPESampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
+from pipeline import study as studies
 from pipeline import tune
 from pipeline.config import Settings, load_settings
-from pipeline.recipe import load_recipe
+from pipeline.curves import CURVES, watcher
+from pipeline.files import STUDIES, TUNED
+from pipeline.study import Study, open_study
 from pipeline.task import load_data
+from pipeline.tuned import choosing_rows, judged_rows, tuning_rows
+
+RATE = "layers.4.Dropout.rate"
 
 
 @pytest.fixture
-def settings(arrays: Path, params: dict[str, Any]) -> Settings:
-    params["tune"] = {"trials": 2, "rows": 100, "epochs": 1}
-    write_yaml(arrays / "params.yaml", params)
+def settings(arrays: Path) -> Settings:
     return load_settings()
 
 
-def trials(study: tune.Study) -> list[tuple[Any, ...]]:
-    return [(tuple(each.params.items()), each.value) for each in tune.finished(study, 99)]
+def trials(study: Study) -> list[tuple[Any, ...]]:
+    return [(tuple(each.params.items()), each.value) for each in study.finished(99)]
 
 
 def test_a_study_is_resumable_and_exact(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = load_data()
-    whole = tune.open_study(settings, "tiny", data)
+    whole = open_study(settings, "tiny", data)
     tune.run_trials(settings, whole, None)
     assert len(trials(whole)) == 2
-    few = tune.decide(whole, tune.finished(whole, 1))  # as if no more had been asked for
-    assert (few["trials"], few["taken"]) == (1, False)
-    assert whole.trials.trials[0].params == {"layers.4.Dropout.rate": 0.1}  # the recipe's own first
+    assert whole.trials.trials[0].params == {RATE: 0.1}  # the recipe's own first
+    assert whole.trials.trials[1].params != {RATE: 0.1}
 
-    monkeypatch.setattr(tune, "CACHE", Path("other"))  # the same study, elsewhere
-    tune.open_study(settings, "tiny", data).trials.ask()  # killed in its first trial
-    study = tune.open_study(settings, "tiny", data)
-    cut = settings.model_copy(update={"tune": settings.tune.model_copy(update={"trials": 1})})
-    tune.run_trials(cut, study, None)
+    monkeypatch.setattr(studies, "CACHE", Path("other"))  # the same study, elsewhere
+    begun = open_study(settings, "tiny", data)
+    begun._queue(0)
+    begun.trials.ask()  # killed in its first trial
+    study = open_study(settings, "tiny", data)
+    study.run_trial(0)
     study.trials.sampler = TPESampler(seed=settings.seed * 100_003 + 1)
-    study.trials.ask(study.space)  # as a kill leaves it: drawn, and running
-    study = tune.open_study(settings, "tiny", data)
+    study.trials.ask({RATE: optuna.distributions.FloatDistribution(0.0, 0.5)})  # drawn, and running
+    study = open_study(settings, "tiny", data)
     states = [trial.state for trial in study.trials.trials]
     assert states == [TrialState.FAIL, TrialState.COMPLETE, TrialState.FAIL]
     study.trials.ask()  # and before it was drawn
-    study = tune.open_study(settings, "tiny", data)
+    study = open_study(settings, "tiny", data)
     tune.run_trials(settings, study, None)
     assert trials(study) == trials(whole)
     tune.run_trials(settings, study, None)  # 2 in all, not 2 more
     assert trials(study) == trials(whole)
 
 
-def test_the_recipes_own_values_stand_unless_beaten_by_more_than_noise(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    study = tune.open_study(settings, "tiny", load_data())
-    tune.run_trials(settings, study, None)
-    own = tune.own_values(study.recipe)
-    best = {"layers.4.Dropout.rate": 0.33}
-
-    def outcome(gained: int) -> dict[str, Any]:
-        def correct(_: object, values: dict[str, Any]) -> np.ndarray:
-            return np.arange(100) < (80 if values == own else 80 + gained)
-
-        monkeypatch.setattr(tune.Study, "correct", correct)
-        monkeypatch.setattr(FrozenTrial, "params", best)
-        return tune.decide(study, tune.finished(study, 2))
-
-    assert outcome(gained=3) | {"own": 0, "best": 0} == {
-        "values": {}, "taken": False, "own": 0, "best": 0, "p_value": 0.125, "rows": 100, "trials": 2
-    }  # fmt: skip
-    taken = outcome(gained=8)
-    assert taken["taken"]
-    assert taken["values"] == best
-    assert taken["p_value"] == pytest.approx(1 / 2**8, abs=1e-5)
-
-
-def test_a_changed_space_is_another_study(settings: Settings) -> None:
+def test_the_rows_that_choose_and_those_that_judge(settings: Settings) -> None:
     data = load_data()
-    before = tune.open_study(settings, "tiny", data).key
-    wider = TINY | {"search": {"layers.4.Dropout.rate": {"float": {"low": 0.0, "high": 0.9}}}}
+    labels, folds = data.train_labels, data.folds
+    half = choosing_rows(settings, labels, folds)
+    assert len(half) == 100
+    assert set(tuning_rows(settings, labels, folds)) <= set(half)
+    write_yaml(TUNED / "tiny.yaml", {"taken": False})
+    assert judged_rows(settings, ("tiny",), labels, folds).all()
+    write_yaml(TUNED / "tiny.yaml", {"taken": True})
+    judged = judged_rows(settings, ("tiny",), labels, folds)
+    assert set(np.flatnonzero(judged)) == set(range(200)) - set(half)
+
+
+@pytest.mark.parametrize(("dropout", "taken"), [(0.0, True), (0.1, False)])
+def test_values_are_taken_only_if_they_beat_the_recipe_at_full_length(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, dropout: float, taken: bool
+) -> None:
+    # A recipe so bad that leaving out its dropout must show.
+    layers = [*TINY["layers"][:4], {"Dropout": {"rate": 0.99 if taken else 0.0}}]
+    search = {RATE: {"categorical": [0.99 if taken else 0.0, dropout]}}
+    write_yaml(Path("experiments/recipes/tiny.yaml"), TINY | {"layers": layers, "search": search})
+    more = {"trials": 6, "epochs": 6}
+    settings = settings.model_copy(update={"tune": settings.tune.model_copy(update=more)})
+    settings = settings.model_copy(
+        update={"train": settings.train.model_copy(update={"epochs": 6})}
+    )
+    tune.tune(settings, "tiny", load_data(), TUNED)
+    written = yaml.safe_load((TUNED / "tiny.yaml").read_text())
+    assert written["taken"] is taken
+    assert written["values"] == ({RATE: dropout} if taken else {})
+    assert written["trials"] == 6
+    assert written["best"]["accuracy_low"] < written["best"]["accuracy"]
+    assert all(each["rows"] <= 100 for each in written["confirmed"])
+    assert (TUNED / "tiny_history.png").stat().st_size > 5000
+    assert (TUNED / "tiny_curves.png").stat().st_size > 5000
+
+
+def test_a_changed_space_says_so_and_is_another_study(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = load_data()
+    before = open_study(settings, "tiny", data).key
+    assert open_study(settings, "tiny", data).key == before
+    assert capsys.readouterr().out == ""
+    wider = TINY | {"search": {RATE: {"float": {"low": 0.0, "high": 0.9}}}}
     write_yaml(Path("experiments/recipes/tiny.yaml"), wider)
-    assert tune.open_study(settings, "tiny", data).key != before
+    assert open_study(settings, "tiny", data).key != before
+    assert "the search space changed" in capsys.readouterr().out
 
 
-def test_every_kind_of_search_is_tried(settings: Settings) -> None:
+def test_a_committed_study_of_the_same_space_is_begun_with(settings: Settings) -> None:
+    write_yaml(STUDIES / "tiny.yaml", {"best": {"choices": {RATE: 0.25}}})
+    study = open_study(settings, "tiny", load_data())
+    assert study.first == [{RATE: 0.1}, {RATE: 0.25}]
+    tune.run_trials(settings, study, None)
+    assert [each.params for each in study.finished(9)] == study.first
+    write_yaml(STUDIES / "tiny.yaml", {"best": {"choices": {"batch_size": 64}}})
+    assert open_study(settings, "tiny", load_data()).first == [{RATE: 0.1}]
+
+
+def test_blocks_conditions_and_every_kind_are_tried(settings: Settings) -> None:
     search = {
         "batch_size": {"categorical": [16, 64]},
         "layers.0.Conv2D.filters": {"int": {"low": 4, "high": 8, "step": 4}},
         "optimizer.AdamW.learning_rate.CosineDecay.warmup_target": {
             "float": {"low": 0.001, "high": 0.1, "log": True}
         },
-    }
+        "layers.4": {
+            "categorical": {"plain": {"Dropout": {"rate": 0.1}}, "gauss": {"GaussianDropout": {"rate": 0.3}}}
+        },
+        RATE: {"float": {"low": 0.0, "high": 0.5}, "when": {"layers.4": ["plain"]}},
+        "layers.4.GaussianDropout.rate": {
+            "float": {"low": 0.2, "high": 0.5}, "when": {"layers.4": ["gauss"]}
+        },
+    }  # fmt: skip
     write_yaml(Path("experiments/recipes/tiny.yaml"), TINY | {"search": search, "batch_size": 16})
-    assert load_recipe("tiny").search
-    outcome = tune.tune(settings, "tiny", load_data())
-    assert outcome["trials"] == 2
-    assert set(outcome["best"]["values"]) == set(search)
+    study = open_study(settings, "tiny", load_data())
+    many = settings.model_copy(update={"tune": settings.tune.model_copy(update={"trials": 8})})
+    tune.run_trials(many, study, None)
+    tried = [trial.params for trial in study.finished(99)]
+    assert {params["layers.4"] for params in tried} == {"plain", "gauss"}
+    for params in tried:
+        assert (RATE in params) == (params["layers.4"] == "plain")
+        ((layer, given),) = study._tasks_of(params)[0].recipe.layers[4].items()
+        assert layer == {"plain": "Dropout", "gauss": "GaussianDropout"}[params["layers.4"]]
+        assert given["rate"] == params[f"layers.4.{layer}.rate"]
+
+
+def finished_trial(*curve: float, fold: int = 0) -> optuna.trial.FrozenTrial:
+    return optuna.trial.create_trial(
+        value=curve[-1],
+        user_attrs={CURVES: {str(fold): list(curve)}},
+        intermediate_values={fold: curve[-1]},
+    )
+
+
+def history(*curve: float) -> list[dict[str, float]]:
+    return [{"val_accuracy": value} for value in curve]
+
+
+def test_a_fold_behind_the_median_of_earlier_trials_is_ended() -> None:
+    earlier = [finished_trial(0.5, 0.7 + 0.01 * each, 0.9, 0.9) for each in range(6)]
+    watch = watcher("median", 4, 0, earlier)
+    watch(history(0.1))  # warm-up
+    with pytest.raises(optuna.TrialPruned):
+        watch(history(0.1, 0.2))
+    with pytest.raises(optuna.TrialPruned):  # all of it at once, from the cache
+        watcher("median", 4, 0, earlier)(history(0.1, 0.2, 0.3, 0.95))
+    watcher("median", 4, 0, earlier)(history(0.1, 0.95, 0.95, 0.95))
+    watcher("median", 4, 1, earlier)(history(0.1, 0.1, 0.1, 0.1))  # another fold, nothing known
+    watcher("none", 4, 0, earlier)(history(0.1, 0.1, 0.1, 0.1))
+
+
+def test_a_trial_behind_is_pruned_and_the_study_goes_on(settings: Settings) -> None:
+    search = {RATE: {"categorical": [0.1, 0.99]}}
+    write_yaml(Path("experiments/recipes/tiny.yaml"), TINY | {"search": search})
+    more = {"trials": 12, "epochs": 6}
+    settings = settings.model_copy(update={"tune": settings.tune.model_copy(update=more)})
+    study = open_study(settings, "tiny", load_data())
+    tune.run_trials(settings, study, None)
+    ended = study.finished(12)
+    assert {trial.params[RATE] for trial in ended if tune.pruned(trial)} == {0.99}
+    assert study.trials.best_trial.params == {RATE: 0.1}
 
 
 def test_without_trials_or_a_space_nothing_is_tuned(settings: Settings) -> None:
     none = settings.model_copy(update={"tune": settings.tune.model_copy(update={"trials": 0})})
-    assert tune.tune(none, "tiny", load_data()) == {"values": {}, "taken": False}
+    tune.tune(none, "tiny", load_data(), TUNED)
+    assert yaml.safe_load((TUNED / "tiny.yaml").read_text()) == {"values": {}, "taken": False}

@@ -1,0 +1,122 @@
+"""Is tuning worth its time? What pruning saves and costs; whether short trials rank as long ones.
+
+Prints two tables; experiments/notes.md holds what they said. Each network trained is kept in the
+cache, so a run that was cut goes on.
+"""
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+import numpy as np
+import optuna
+import typer
+from rich.table import Table
+from scipy.stats import bootstrap, spearmanr
+
+from pipeline import search
+from pipeline.compute import run_tasks
+from pipeline.config import Settings, load_settings
+from pipeline.console import console, duration, run_command, say
+from pipeline.folds import Progress, fold_tasks
+from pipeline.recipe import load_recipe, recipe_path, with_values
+from pipeline.stage import stage
+from pipeline.study import open_study
+from pipeline.task import Data, Task, load_data
+from pipeline.tuned import tuning_rows
+
+SHORT = ((3000, 3), (3000, 10), (10000, 3), (10000, 6))  # rows and epochs of a trial
+
+
+def _with(settings: Settings, **tune: Any) -> Settings:
+    return settings.model_copy(update={"tune": settings.tune.model_copy(update=tune)})
+
+
+def pruning(settings: Settings, name: str, data: Data, pruners: list[Any]) -> Table:
+    """Run the same study without pruning and with each pruner."""
+    table = Table("pruner", "trials", "pruned", "seconds", "of none", "best accuracy", title=name)
+    whole = None
+    for pruner in pruners:
+        study = open_study(_with(settings, pruner=pruner), name, data)
+        for number in range(len(study.finished(settings.tune.trials)), settings.tune.trials):
+            trial = study.run_trial(number)
+            say(f"{pruner}  trial {number + 1}  {trial.state.name.lower()}  {trial.value or 0:.4f}")
+        trials = study.finished(settings.tune.trials)
+        seconds = sum(trial.user_attrs["seconds"] for trial in trials)
+        whole = whole or seconds
+        complete = [trial for trial in trials if trial.state == optuna.trial.TrialState.COMPLETE]
+        table.add_row(
+            pruner,
+            str(len(trials)),
+            str(len(trials) - len(complete)),
+            duration(seconds),
+            f"{seconds / whole:.0%}",
+            f"{max(trial.value or 0.0 for trial in complete):.4f}",
+        )
+    return table
+
+
+def draw(settings: Settings, name: str, count: int) -> list[dict[str, Any]]:
+    """The recipe's own choices, and random ones from its search space."""
+    recipe = load_recipe(name)
+    sampler = optuna.samplers.RandomSampler(seed=settings.seed)
+    study = optuna.create_study(sampler=sampler)
+    drawn = [search.suggest(recipe.search, study.ask()) for _ in range(count - 1)]
+    return [recipe.own_choices(), *drawn]
+
+
+def correct(tasks: list[Task], data: Data) -> tuple[float, float]:
+    """The share of the tasks' held-out rows that is labelled right, and the seconds it took."""
+    hits, seconds = [], 0.0
+    for result in run_tasks(tasks, data, Progress(tasks[0].name, tasks)):
+        hits.append(result.probabilities.argmax(1) == data.train_labels[result.held_out])
+        seconds += sum(row["seconds"] for row in result.history)
+    return float(np.concatenate(hits).mean()), seconds
+
+
+def fidelity(settings: Settings, name: str, data: Data, count: int) -> Table:
+    """Score the same settings in full on one fold, and by short trials on all folds."""
+    recipe = load_recipe(name)
+    columns: dict[tuple[int, int] | None, list[tuple[float, float]]] = {}
+    for choices in draw(settings, name, count):
+        tried = with_values(recipe, recipe.values(choices), recipe_path(name))
+        tasks = [replace(task, test=False) for task in fold_tasks(settings, name, tried)]
+        columns.setdefault(None, []).append(correct(tasks[:1], data))
+        for rows, epochs in SHORT:
+            slice_ = tuning_rows(_with(settings, rows=rows), data.train_labels, data.folds)
+            short = [replace(task, rows=tuple(slice_.tolist()), epochs=epochs) for task in tasks]
+            columns.setdefault((rows, epochs), []).append(correct(short, data))
+    full = np.array([score for score, _ in columns[None]])
+    table = Table("rows", "epochs", "seconds a trial", "Spearman", "95%", title=f"{name}: {count}")
+    for key, scored in columns.items():
+        scores = np.array([score for score, _ in scored])
+        seconds = float(np.median([taken for _, taken in scored]))
+        agreed = spearmanr(scores, full).statistic
+        spread = bootstrap(
+            (scores, full), lambda a, b: spearmanr(a, b).statistic, paired=True,
+            vectorized=False, method="percentile", n_resamples=2000, rng=settings.seed,
+        ).confidence_interval  # fmt: skip
+        shown = [str(each) for each in key] if key else ["all, one fold", str(recipe.epochs)]
+        table.add_row(
+            *shown, f"{seconds:.1f}", f"{agreed:.2f}", f"{spread.low:.2f} to {spread.high:.2f}"
+        )
+    return table
+
+
+def main(
+    recipe: Annotated[str, typer.Argument(help="A name in experiments/recipes/.")] = "compact",
+    trials: Annotated[int, typer.Option(help="Of each study.")] = 40,
+    drawn: Annotated[int, typer.Option(help="Settings to be ranked, short and in full.")] = 12,
+    pruners: Annotated[
+        str, typer.Option(help="To compare; the first is the measure.")
+    ] = "none median",
+) -> None:
+    """Measure pruning, and how well short trials rank; some 45 minutes on 2 cores."""
+    settings = load_settings()
+    with stage("benchmark-tune"):
+        data = load_data()
+        console.print(pruning(_with(settings, trials=trials), recipe, data, pruners.split()))
+        console.print(fidelity(settings, recipe, data, drawn))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,56 @@
+"""A recipe's folds at full length, as tasks, and a line of progress an epoch."""
+
+import time
+
+from pipeline.checkpoint import Epoch
+from pipeline.config import Settings
+from pipeline.console import duration, say
+from pipeline.hardware import resolve_precision
+from pipeline.recipe import Recipe
+from pipeline.task import Task
+
+
+def fold_tasks(settings: Settings, name: str, recipe: Recipe) -> list[Task]:
+    """The recipe's folds, each a task, `train.repeats` times."""
+    return [
+        Task(
+            name=name,
+            recipe=recipe,
+            classes=settings.competition.classes,
+            epochs=settings.train.epochs or recipe.epochs,
+            precision=resolve_precision(settings.train.precision),
+            seed=settings.seed,
+            fold=fold,
+            repeat=repeat,
+        )
+        for repeat in range(settings.train.repeats)
+        for fold in range(settings.preprocess.folds)
+    ]
+
+
+def label(task: Task) -> str:
+    """`fold 1`, or of a repeat `fold 1 repeat 2`."""
+    return f"fold {task.fold + 1}" + (f" repeat {task.repeat + 1}" if task.repeat else "")
+
+
+class Progress:
+    """A line an epoch: where the training is, how good it is so far, and the time left."""
+
+    def __init__(self, name: str, tasks: list[Task]) -> None:
+        self.name, self.tasks = name, tasks
+        self.started = time.perf_counter()
+        self.epochs_run = 0
+
+    def __call__(self, task: Task, history: list[Epoch]) -> None:
+        """Print the line of the epoch that has just ended."""
+        self.epochs_run += 1
+        position, row = self.tasks.index(task), history[-1]
+        epochs = task.epochs * (2 if task.recipe.refit else 1)
+        remaining = (len(self.tasks) - position) * epochs - len(history)
+        left = (time.perf_counter() - self.started) / self.epochs_run * remaining
+        say(
+            f"{self.name}  {label(task)}  network {position + 1}/{len(self.tasks)}"
+            f"  epoch {len(history):2}/{epochs}  loss {row['loss']:.4f}"
+            f"  accuracy {row['accuracy']:.4f}  validation {row['val_accuracy']:.4f}"
+            f"  {row['seconds']:.1f} s  left {duration(left)}"
+        )

@@ -1,0 +1,197 @@
+"""An Optuna study of a recipe: resumable, exact, its trials judged fold after fold.
+
+A study is a journal in experiments/cache, named by all that decides its trials; a killed one goes
+on where it was, and so do its trials' folds.
+"""
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import NopPruner, WilcoxonPruner
+from optuna.samplers import TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from pipeline.checkpoint import Epoch
+from pipeline.compute import run_tasks
+from pipeline.config import Settings, read_yaml
+from pipeline.console import say
+from pipeline.curves import CURVES, watcher
+from pipeline.files import CACHE, STUDIES, sha256_json, write_json
+from pipeline.folds import fold_tasks
+from pipeline.recipe import Recipe, load_recipe, recipe_path, with_values
+from pipeline.search import suggest
+from pipeline.task import Data, Task, fingerprint
+from pipeline.tuned import tuning_rows
+
+# Wilcoxon's test of a few folds cannot reach small p values: with five, none under 0.0625. At this
+# one a trial that loses each of its first three folds to the best trial is pruned.
+PRUNE_P = 0.13
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # trials have a line of their own
+
+
+@dataclass(frozen=True)
+class Study:
+    """A recipe's study: Optuna's own, and what a trial needs."""
+
+    name: str
+    recipe: Recipe
+    tasks: list[Task]  # of the recipe's own values, one a fold
+    data: Data
+    pruner: Literal["none", "median", "hyperband"]
+    first: list[dict[str, Any]]  # the choices of the first trials
+    trials: optuna.Study
+    key: str
+
+    def finished(self, limit: int) -> list[FrozenTrial]:
+        """The first `limit` trials that ran to their end, or were pruned."""
+        ended = (TrialState.COMPLETE, TrialState.PRUNED)
+        return self.trials.get_trials(states=ended)[:limit]
+
+    def correct(self, choices: dict[str, Any]) -> np.ndarray:
+        """Whether each row of the slice, held out, was labelled right; bool (rows,)."""
+        right = np.zeros(len(self.data.train_labels), dtype=bool)
+        for task in self._tasks_of(choices):
+            right |= self._fold(task)[0]
+        return right[np.array(self.tasks[0].rows)]
+
+    def run_trial(self, number: int) -> FrozenTrial:
+        """Run the study's trial `number`, counted by those that ended."""
+        self._queue(number)
+        # Seeded by the trial, not by the process: a study that was killed and gone on with draws
+        # what an undisturbed one would.
+        seed = self.tasks[0].seed * 100_003 + number
+        conditional = any(search.when for search in self.recipe.search.values())
+        with _without_warnings():
+            self.trials.sampler = TPESampler(seed=seed, group=conditional)
+        trial = self.trials.ask()
+        choices = suggest(self.recipe.search, trial)
+        try:
+            self.trials.tell(trial, float(np.mean(list(self._judge(trial, number, choices)))))
+        except optuna.TrialPruned:
+            self.trials.tell(trial, state=TrialState.PRUNED)
+        return self.trials.trials[trial.number]
+
+    def _queue(self, number: int) -> None:
+        waiting = self.trials.get_trials(states=(TrialState.WAITING,))  # a kill came just here
+        if number < len(self.first) and not waiting:
+            self.trials.enqueue_trial(self.first[number])
+
+    def _judge(self, trial: Trial, number: int, choices: dict[str, Any]) -> Iterator[float]:
+        """The accuracy of fold after fold.
+
+        Raises:
+            optuna.TrialPruned: the trial is not worth going on with.
+        """
+        earlier, curves, seconds = self.finished(number), dict[str, list[float]](), 0.0
+        for task in self._tasks_of(choices):
+            watch = watcher(self.pruner, task.epochs, task.fold, earlier)
+            seen: list[list[Epoch]] = []
+
+            def look(history: list[Epoch], watch=watch, seen=seen) -> None:  # type: ignore[no-untyped-def]
+                seen.append(history)
+                watch(history)
+
+            try:
+                right, labels = self._fold(task, look)
+            finally:
+                history = seen[-1] if seen else []
+                curves[str(task.fold)] = [row["val_accuracy"] for row in history]
+                seconds += sum(row["seconds"] for row in history)
+                trial.set_user_attr(CURVES, curves)
+                trial.set_user_attr("seconds", seconds)
+            accuracy = float(right.sum() / labels)
+            say(
+                f"{self.name}  trial {number + 1}  fold {task.fold + 1}/{len(self.tasks)}"
+                f"  accuracy {accuracy:.4f}  {sum(row['seconds'] for row in history):.1f} s"
+            )
+            trial.report(accuracy, step=task.fold)
+            yield accuracy
+            if task.fold != self.tasks[-1].fold and trial.should_prune():
+                raise optuna.TrialPruned
+
+    def _tasks_of(self, choices: dict[str, Any]) -> list[Task]:
+        values = self.recipe.values(choices)
+        recipe = with_values(self.recipe, values, recipe_path(self.name))
+        return [replace(task, recipe=recipe) for task in self.tasks]
+
+    def _fold(self, task: Task, look: Any = lambda _history: None) -> tuple[np.ndarray, int]:
+        """The train rows that the fold's network labels right unseen, bool (rows,); of how many.
+
+        `look` is shown the history after each epoch and at the end, also of a fold from the cache.
+        """
+        (result,) = run_tasks([task], self.data, lambda _task, history: look(history))
+        look(result.history)
+        right = np.zeros(len(self.data.train_labels), dtype=bool)
+        hits = result.probabilities.argmax(axis=1) == self.data.train_labels[result.held_out]
+        right[result.held_out] = hits
+        return right, len(hits)
+
+
+def _without_warnings() -> AbstractContextManager[Any]:
+    """Without Optuna's word that something of it is experimental: it is pinned."""
+    return warnings.catch_warnings(action="ignore", category=ExperimentalWarning)
+
+
+def open_study(settings: Settings, name: str, data: Data) -> Study:
+    """Open the recipe's study, with the trials it has; end those a kill left running."""
+    recipe = load_recipe(name)
+    rows = tuple(tuning_rows(settings, data.train_labels, data.folds).tolist())
+    epochs = settings.tune.epochs or recipe.epochs
+    once = settings.model_copy(update={"train": settings.train.model_copy(update={"repeats": 1})})
+    tasks = [
+        replace(task, epochs=epochs, rows=rows, test=False)
+        for task in fold_tasks(once, name, recipe)
+    ]
+    space = {key: search.model_dump() for key, search in recipe.search.items()}
+    first = [recipe.own_choices(), *_known_best(name, recipe)]
+    decides = [space, first, settings.tune.pruner, *(fingerprint(task, data) for task in tasks)]
+    key = sha256_json(decides)[:24]
+    _say_what_changed(name, space, key)
+    path = CACHE / "tune" / f"{name}-{key}.log"
+    with _without_warnings():
+        wilcoxon = WilcoxonPruner(p_threshold=PRUNE_P, n_startup_steps=2)
+    trials = optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(path))),
+        study_name=name,
+        direction="maximize",
+        pruner=NopPruner() if settings.tune.pruner == "none" else wilcoxon,
+        load_if_exists=True,
+    )
+    # Put back nothing that a kill left running: a trial's draws come from its number, so the next
+    # trial is that one again, and what it had finished is in the cache.
+    for trial in trials.get_trials(states=(TrialState.RUNNING,)):
+        trials.tell(trial.number, state=TrialState.FAIL)
+    return Study(name, recipe, tasks, data, settings.tune.pruner, first, trials, key)
+
+
+def _known_best(name: str, recipe: Recipe) -> list[dict[str, Any]]:
+    """The best choices of the committed study of the same space, if there is one."""
+    path = STUDIES / f"{name}.yaml"
+    if not path.exists():
+        return []
+    choices = read_yaml(path).get("best", {}).get("choices", {})
+    fits = set(choices) <= set(recipe.search) and choices != recipe.own_choices()
+    return [choices] if choices and fits else []
+
+
+def _say_what_changed(name: str, space: dict[str, Any], key: str) -> None:
+    """Say why this is not the study of last time; note it for the next."""
+    path = CACHE / "tune" / f"{name}.json"
+    if path.exists():
+        try:
+            last = json.loads(path.read_text())
+        except ValueError:
+            last = {}
+        if last.get("key") != key:
+            what = "search space" if last.get("space") != space else "data, code or settings"
+            say(f"{name}: a new study: the {what} changed since the last one, which is kept")
+    write_json(path, {"key": key, "space": space})
