@@ -56,7 +56,8 @@ def _check(maker: str, out: dict[str, Any]) -> None:
             if file.is_file()
         ]
         listed.sort(key=lambda each: each["relpath"])
-        found = md5(json.dumps(listed, sort_keys=True).encode()) + ".dir"
+        text = json.dumps(listed, sort_keys=True).encode()
+        found = hashlib.md5(text, usedforsecurity=False).hexdigest() + ".dir"
         changed = [path / name for name in _changed(listed, out["md5"])]
     elif path.exists():
         found, changed = md5_file(path), []
@@ -81,12 +82,7 @@ def _changed(listed: list[dict[str, str]], wanted: str) -> list[str]:
     return sorted(name for name in before | now if before.get(name) != now.get(name))
 
 
-def md5(content: bytes) -> str:
-    """DVC's name for some bytes; not a safeguard."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
 def md5_file(path: Path) -> str:
-    """DVC's name for a file's bytes."""
+    """DVC's name for a file's bytes; not a safeguard against a person."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

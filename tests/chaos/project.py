@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import yaml
 from checkout import commit, copy_checkout, environment
-from conftest import REPOSITORY
+from conftest import REPOSITORY, TINY
 
 from pipeline.files import sha256_json
 
@@ -231,6 +231,8 @@ class Workshop:
         path = self.folder / name
         shutil.rmtree(path, ignore_errors=True)
         copy_project(self.base / before, path)
+        # Modules on which no stage's files depend may have changed since.
+        shutil.copytree(REPOSITORY / "pipeline", path / "pipeline", dirs_exist_ok=True)
         project = Project(path, self.base / DONE, self.random)
         project.log.unlink(missing_ok=True)
         try:
@@ -254,6 +256,9 @@ def copy_project(source: Path, target: Path) -> None:
 
 
 def _digest() -> str:
-    """A name for the code that made the undisturbed run."""
-    names = [*REPOSITORY.glob("pipeline/*.py"), REPOSITORY / "dvc.yaml", REPOSITORY / "params.yaml"]
-    return sha256_json({path.name: path.read_text() for path in names})[:12]
+    """A name for all that decides what the undisturbed run makes."""
+    stages = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"].values()
+    deps = {dep for stage in stages for dep in stage.get("do", stage)["deps"]}
+    names = sorted(dep for dep in deps if dep.startswith("pipeline/"))
+    texts = {name: (REPOSITORY / name).read_text() for name in [*names, "dvc.yaml", "params.yaml"]}
+    return sha256_json(texts | {"tiny": TINY})[:12]

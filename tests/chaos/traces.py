@@ -20,7 +20,7 @@ OWNED = {
     "submission": "submissions",
 }
 RUNS = {
-    "tune": ("tune tiny", "tiny trial 0", "tiny trial 1"),
+    "tune": ("tune tiny", "tiny trial 1", "tiny trial 2"),
     "train": ("train tiny", "tiny fold 1", "tiny fold 2"),
     "ensemble": ("ensemble",),
     "submission": ("submission",),
