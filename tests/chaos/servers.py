@@ -143,12 +143,13 @@ def back(shop: Workshop) -> dict[str, Any]:
         project.check_so_far()
         start_mlflow(project, port)
         project.repro("ensemble")
-        time.sleep(5)
+        time.sleep(15)  # what was kept is sent by a process beside the stage's
         stop(project, port)
         project.settle(60)
         project.check_so_far()
         (project.path / "experiments/server.db").rename(project.path / "experiments/mlflow.db")
         found = {name: status for name, status, _ in traces.runs(project.path)}
-        wanted = dict.fromkeys([*traces.RUNS["train"], "ensemble"], "FINISHED")
-        require(found == wanted, f"MLflow: {found} where {wanted} is wanted")
+        require(set(found.values()) == {"FINISHED"}, f"MLflow: {found}")
+        missing = {*traces.RUNS["train"], "ensemble"} - set(found)
+        require(not missing, f"MLflow: {missing} never came there")
         return {}
