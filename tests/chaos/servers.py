@@ -17,6 +17,7 @@ from chaos import traces
 from chaos.experiment import Experiment
 from chaos.project import LIMIT, Project, Workshop, last_line, require, write_params
 
+DATABASE = "experiments/server.db"
 PATIENCE = 90.0  # seconds that a sick server may cost a stage beyond twice its own time
 
 SICK = (
@@ -108,7 +109,7 @@ def start_mlflow(project: Project, port: int) -> subprocess.Popen[bytes]:
     """A real MLflow server, started and answering."""
     process = project.start(
         sys.executable, "-m", "mlflow", "server", "--backend-store-uri",
-        f"sqlite:///{project.path / 'experiments/server.db'}", "--artifacts-destination",
+        f"sqlite:///{project.path / DATABASE}", "--artifacts-destination",
         str(project.path / "experiments/artifacts"), "--host", "127.0.0.1", "--port", str(port),
         "--workers", "1",
     )  # fmt: skip
@@ -143,13 +144,15 @@ def back(shop: Workshop) -> dict[str, Any]:
         project.check_so_far()
         start_mlflow(project, port)
         project.repro("ensemble")
-        time.sleep(15)  # what was kept is sent by a process beside the stage's
+        deadline = time.monotonic() + PATIENCE  # processes beside the stages' send what was kept
+        wanted = {*traces.RUNS["train"], "ensemble"}
+        while True:
+            found = {name: status for name, status, _ in traces.runs(project.path, DATABASE)}
+            if wanted <= set(found) and set(found.values()) == {"FINISHED"}:
+                break
+            require(time.monotonic() < deadline, f"MLflow, {PATIENCE:.0f} s later: {found}")
+            time.sleep(0.5)
         stop(project, port)
         project.settle(60)
         project.check_so_far()
-        (project.path / "experiments/server.db").rename(project.path / "experiments/mlflow.db")
-        found = {name: status for name, status, _ in traces.runs(project.path)}
-        require(set(found.values()) == {"FINISHED"}, f"MLflow: {found}")
-        missing = {*traces.RUNS["train"], "ensemble"} - set(found)
-        require(not missing, f"MLflow: {missing} never came there")
         return {}

@@ -45,9 +45,9 @@ def check_folders(project: Project, stage: str) -> None:
         require(not left, f"unfinished folds: {left}")
 
 
-def runs(path: Path) -> list[tuple[str, str, str]]:
+def runs(path: Path, name: str = "experiments/mlflow.db") -> list[tuple[str, str, str]]:
     """Each run's name, status and parent in all experiments of a project's MLflow database."""
-    database = path / "experiments/mlflow.db"
+    database = path / name
     if not database.exists():
         return []
     with closing(sqlite3.connect(f"file:{database.resolve()}?mode=ro", uri=True)) as connection:
