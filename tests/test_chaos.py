@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 from chaos.kills import Kill, survive
-from chaos.project import Workshop
 from chaos.rot import flip, unlink
+from chaos.workshop import Workshop
 from conftest import REPOSITORY, write_yaml
 
 from pipeline.check import LOCK, clear_lock

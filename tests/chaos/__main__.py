@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from chaos import kills, report, rot, servers, starvation, together
 from chaos.experiment import Experiment, perform, read_outcomes
-from chaos.project import Workshop
+from chaos.workshop import Workshop
 from pipeline.console import UserError, run_command, say, warn
 
 FOLDER = REPOSITORY / "experiments/cache/chaos"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chaos.project import FailedError, SkippedError, Workshop
+from chaos.project import FailedError, SkippedError
+from chaos.workshop import Workshop
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ import psutil
 
 from chaos import traces, upload
 from chaos.experiment import Experiment
-from chaos.project import LIMIT, STAGES, TARGETS, FailedError, Project, Workshop, require
+from chaos.project import LIMIT, STAGES, TARGETS, FailedError, Project, require
+from chaos.workshop import Workshop
 
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
 VICTIMS = ("stage", "dvc", "group")

@@ -11,7 +11,8 @@ from typing import Any
 
 from chaos import traces
 from chaos.experiment import Experiment
-from chaos.project import DONE, Project, Workshop, last_line, require
+from chaos.project import DONE, Project, last_line, require
+from chaos.workshop import Workshop
 
 TIMES = 2  # each with another byte
 

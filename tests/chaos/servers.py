@@ -15,7 +15,8 @@ from typing import Any
 
 from chaos import traces
 from chaos.experiment import Experiment
-from chaos.project import LIMIT, Project, Workshop, last_line, require, write_params
+from chaos.project import LIMIT, Project, last_line, require, write_params
+from chaos.workshop import Workshop
 
 DATABASE = "experiments/server.db"
 PATIENCE = 90.0  # seconds that a sick server may cost a stage beyond twice its own time

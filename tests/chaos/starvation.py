@@ -16,10 +16,10 @@ from chaos.project import (
     TARGETS,
     Project,
     SkippedError,
-    Workshop,
     last_line,
     require,
 )
+from chaos.workshop import Workshop
 
 # Stage, the folder it writes to, and how little room there is, in mount's words.
 ROOM = (

@@ -12,8 +12,9 @@ import yaml
 
 from chaos import traces
 from chaos.experiment import Experiment
-from chaos.project import DONE, LIMIT, Project, Workshop, last_line, require
+from chaos.project import DONE, LIMIT, Project, last_line, require
 from chaos.servers import free_port
+from chaos.workshop import Workshop
 
 OTHER = "other"
 REFUSALS = ("busy", "lock", "waiting for it")

@@ -12,7 +12,8 @@ from typing import Any
 from kaggle_server import Kaggle, Server
 
 from chaos.experiment import Experiment
-from chaos.project import DONE, Project, Workshop, require, write_params
+from chaos.project import DONE, Project, require, write_params
+from chaos.workshop import Workshop
 
 COMMAND = (sys.executable, "-m", "pipeline.upload")
 CALLS = ("GetSubmissionLimits", "StartSubmissionUpload", "PUT", "CreateSubmission",
