@@ -7,6 +7,8 @@ SEEDS ?= 1
 DEALS ?= 0 1 2
 QUICK ?=
 NETWORKS ?= 15
+KILLS ?= 50
+SEED ?= 0
 RECIPE ?= compact
 TRIALS ?= 100
 DATABASE ?= postgresql://mlflow@127.0.0.1/mlflow
@@ -16,7 +18,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro best deals submit doctor score report ui tune benchmark-tune tracking-server test test-faults test-browser lint format coverage benchmark benchmark-csv lock clean-cache
+.PHONY: help setup repro best deals submit doctor score report ui tune benchmark-tune tracking-server test test-faults test-browser chaos lint format coverage benchmark benchmark-csv lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -87,6 +89,10 @@ test-browser: setup  ## Open a run's report and the MLflow UI in Chromium; post 
 	@uv pip install -q --python $(BIN)/python --require-hashes -r requirements-browser.txt
 	@mkdir -p docs/images
 	@python -m pytest -q -n0 -m "" tests/test_browser.py
+
+chaos: setup  ## Break the real pipeline on a slice, hours, resumable; ONLY=rot, NAME=one again
+	@PYTHONPATH=tests python -m chaos --kills $(KILLS) --seed $(SEED) $(ONLY:%=--only %) \
+	  $(NAME:%=--name '%')
 
 lint: setup
 	@ruff check -q .

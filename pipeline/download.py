@@ -5,7 +5,7 @@ import numpy as np
 from pipeline.competition import deal
 from pipeline.config import Competition, load_settings
 from pipeline.console import UserError, run_command, say
-from pipeline.files import RAW
+from pipeline.files import RAW, remove_unfinished
 from pipeline.kaggle_files import fetch
 from pipeline.stage import stage
 from pipeline.tables import write_csv
@@ -37,6 +37,7 @@ def main() -> None:
     """Put the competition's train.csv, test.csv and sample_submission.csv into data/raw/."""
     settings = load_settings()
     with stage("download"):
+        remove_unfinished(RAW)
         if settings.competition.source == "kaggle":
             fetch(settings)
         else:

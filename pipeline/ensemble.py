@@ -15,6 +15,7 @@ from pipeline.files import (
     TRAINED,
     read_array,
     read_json,
+    remove_unfinished,
     replacing,
     sha256_json,
     write_array,
@@ -170,6 +171,7 @@ def main() -> None:
     """Blend the recipes of params.yaml."""
     settings = load_settings()
     with stage("ensemble"):
+        remove_unfinished(BLENDED)
         metrics = make_blend(settings)
         key = sha256_json([settings.model_dump(mode="json"), metrics])
         write_json(BLENDED / "metrics.json", metrics | {"run_key": key})

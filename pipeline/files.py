@@ -66,12 +66,19 @@ def read_text(path: Path, limit: int) -> str:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in `path`'s folder; move it onto `path` if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    """Yield a temporary path in `path`'s folder; move it onto `path` if the block succeeds.
+
+    Raises:
+        OSError: it cannot be written; it names `path`, whatever the library that wrote said.
+    """
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
+        )
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
@@ -79,8 +86,14 @@ def replacing(path: Path) -> Iterator[Path]:
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)  # mkstemp's 0600 would outlive the move
         temporary.replace(path)
+    except OSError as error:
+        if error.filename is None or temporary is None or Path(error.filename) == temporary:
+            said = error.strerror or str(error)  # NumPy and polars give no number, and no name
+            raise OSError(error.errno, said, str(path)) from error
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -110,6 +123,15 @@ def read_json(path: Path, *wanted: str) -> Any:
         raise UserError(f"{path} is missing; `dvc repro` makes it") from None
     except (ValueError, TypeError, OSError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and run `dvc repro`") from None
+
+
+def remove_unfinished(folder: Path, pattern: str = ".*-????????.*") -> None:
+    """Remove what `replacing` was at in a folder when it was killed.
+
+    Whoever calls this holds a lock that says nobody else is writing such files there.
+    """
+    for file in folder.glob(pattern):
+        file.unlink(missing_ok=True)
 
 
 def remove_others(folder: Path, written: set[str]) -> None:

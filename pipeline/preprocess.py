@@ -7,7 +7,7 @@ from rich.table import Table
 
 from pipeline.config import Competition, Preprocess, load_settings
 from pipeline.console import UserError, console, run_command, say
-from pipeline.files import ARRAYS, RAW, write_array, write_json
+from pipeline.files import ARRAYS, RAW, remove_unfinished, write_array, write_json
 from pipeline.stage import stage
 from pipeline.tables import MEND, read_bytes
 
@@ -123,6 +123,7 @@ def main() -> None:
     """Turn data/raw/*.csv, checked cell by cell, into data/arrays/*.npy."""
     settings = load_settings()
     with stage("preprocess"):
+        remove_unfinished(ARRAYS)
         report = make_arrays(settings.competition, settings.preprocess, settings.seed)
         write_json(ARRAYS / "report.json", report)
     table = Table("label", *map(str, range(settings.competition.classes)), box=None)

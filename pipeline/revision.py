@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.config import read_yaml
 from pipeline.files import ROOT
+from pipeline.intact import md5_file
 
 DVC_VARIABLES = ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
 
@@ -67,7 +68,7 @@ def made_by_head(path: Path) -> bool:
     except (OSError, subprocess.CalledProcessError, yaml.YAMLError):
         return False
     made = any(
-        out["path"] == path.as_posix() and out.get("md5") == _md5(path)
+        out["path"] == path.as_posix() and out.get("md5") == md5_file(path)
         for stage in stages
         for out in stage.get("outs", [])
     )
@@ -85,16 +86,11 @@ def stale_stages() -> list[str]:
     return [name for name, stage in stages.items() if _changed(stage)]
 
 
-def _md5(path: Path) -> str:
-    """DVC's name for a file; not a safeguard."""
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-
-
 def _changed(stage: dict[str, Any]) -> bool:
     """Whether a file or a setting that a stage of dvc.lock depended on is another now."""
     for dep in stage.get("deps", []):
         path = Path(dep["path"])
-        if path.is_relative_to("pipeline") and (not path.is_file() or _md5(path) != dep["md5"]):
+        if path.is_relative_to("pipeline") and (not path.is_file() or md5_file(path) != dep["md5"]):
             return True
     for name, values in stage.get("params", {}).items():
         here = yaml.safe_load(Path(name).read_text())

@@ -1,4 +1,4 @@
-"""What every stage does around its own work: take its lock, note how long it took."""
+"""What every stage does around its own work: its lock, its inputs looked through, its time."""
 
 import time
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.console import say
 from pipeline.files import CACHE, read_json, write_json
+from pipeline.intact import check_inputs
 
 SECONDS = Path("experiments/cache/seconds")  # of this working directory, unlike the rest of CACHE
 
@@ -18,9 +19,14 @@ SECONDS = Path("experiments/cache/seconds")  # of this working directory, unlike
 def stage(name: str) -> Iterator[None]:
     """Hold the stage's lock, waiting for another process that has it; note the time it took.
 
+    What DVC says the stage reads is looked through first.
+
     Killing dvc alone leaves its stage running, and a second dvc may start beside it. An experiment
     in a temporary directory shares the cache of finished folds, and so the lock. The system
     releases it with the process that held it, so it is never left stale.
+
+    Raises:
+        UserError: an input is not what the stage before wrote.
     """
     path = CACHE / "locks" / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,6 +37,7 @@ def stage(name: str) -> Iterator[None]:
         say(f"another process is running {name} here; waiting for it to end ...")
         lock.acquire()
     try:
+        check_inputs()
         yield
     finally:
         lock.release()

@@ -13,11 +13,13 @@ from pipeline.files import (
     BLENDED,
     METRICS,
     RAW,
+    SCORES,
     SUBMISSION,
     TRAINED,
     TUNED,
     read_array,
     read_json,
+    remove_unfinished,
     replacing,
     sha256_file,
     write_json,
@@ -89,12 +91,13 @@ def main() -> None:
     settings = load_settings()
     competition = settings.competition
     with stage("submission"):
-        wanted = ("cv_accuracy", "cv_accuracy_low", "cv_accuracy_high")
-        blended = read_json(BLENDED / "metrics.json", *wanted, "run_key")
+        for file in (SUBMISSION, METRICS):
+            remove_unfinished(file.parent, f".{file.stem}-*")
+        blended = read_json(BLENDED / "metrics.json", *SCORES, "run_key")
         with replacing(SUBMISSION) as written:
             write_submission(written, read_array(BLENDED / "test.npy"), competition)
             check_submission(written, RAW / "sample_submission.csv", competition)
-        metrics = {name: blended[name] for name in wanted}
+        metrics = {name: blended[name] for name in SCORES}
         if competition.source == "embedded":
             metrics["leaderboard_accuracy"] = leaderboard_accuracy(
                 pd.read_csv(SUBMISSION)[competition.prediction_column].to_numpy(), competition

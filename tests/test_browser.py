@@ -20,9 +20,9 @@ import mlflow
 import numpy as np
 import pytest
 import yaml
+from checkout import commit, copy_checkout, environment, run
 from conftest import REPOSITORY
 from mlflow.tracking import MlflowClient
-from test_pipeline import commit, copy_checkout, environment, run
 
 pytestmark = pytest.mark.slow
 playwright = pytest.importorskip("playwright.sync_api", reason="`make test-browser` installs it")

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from checkout import commit, copy_checkout, environment
 from conftest import REPOSITORY, digits
 from kaggle_server import TOKEN, Kaggle, Server
 from mlflow.tracking import MlflowClient
-from test_pipeline import commit, copy_checkout, environment
 
 TRAIN, TEST = 300, 50
 

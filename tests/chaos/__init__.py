@@ -1,0 +1,1 @@
+"""The real pipeline on a slice, broken on purpose: `make chaos`."""

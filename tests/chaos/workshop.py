@@ -1,0 +1,94 @@
+"""One undisturbed run of the small project, kept as it was before each stage, and copies of it."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import yaml
+from checkout import commit, copy_checkout
+from conftest import REPOSITORY, TINY
+
+from chaos.project import DONE, TARGETS, Project
+from pipeline.files import sha256_json
+
+# What is only ever replaced as a whole may be linked instead of copied.
+LINKED = (".dvc/cache", ".git/objects", "data")
+
+
+class Workshop:
+    """Makes projects: the undisturbed run once, by stages, and a copy of it for an experiment."""
+
+    def __init__(self, folder: Path, random: Random, stages: tuple[str, ...] = ()) -> None:
+        self.folder, self.random, self.stages = folder, random, stages or tuple(TARGETS)
+        self.base = folder / f"base-{_digest()}"
+        self.current: list[Project] = []
+
+    def seconds(self, stage: str) -> float:
+        """How long the stage takes undisturbed, in seconds, from its process's start."""
+        name = "train-tiny" if stage == "train" else stage
+        return float((self.base / DONE / f"experiments/cache/seconds/{name}.json").read_text())
+
+    def make_base(self) -> None:
+        """Run the pipeline stage by stage, and keep the project as it was before each."""
+        if (self.base / DONE).exists():
+            return
+        for old in self.folder.glob("base-*"):
+            shutil.rmtree(old)
+        work = self.folder / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+        params["recipes"], params["preprocess"]["folds"] = ["tiny"], 2
+        copy_checkout(work, params)
+        project = Project(work, work, self.random)
+        for stage in self.stages:
+            self._keep(work, stage)
+            project.repro(TARGETS[stage])
+        project.settle()
+        commit(work)
+        self._keep(work, DONE)
+
+    def _keep(self, work: Path, name: str) -> None:
+        self.base.mkdir(parents=True, exist_ok=True)
+        copy_project(work, self.base / f".{name}")
+        (self.base / f".{name}").rename(self.base / name)
+
+    @contextlib.contextmanager
+    def project(self, before: str, name: str = "work") -> Iterator[Project]:
+        """Yield a copy of the project as it was before a stage; end its processes afterwards."""
+        path = self.folder / name
+        shutil.rmtree(path, ignore_errors=True)
+        copy_project(self.base / before, path)
+        # Modules on which no stage's files depend may have changed since.
+        shutil.copytree(REPOSITORY / "pipeline", path / "pipeline", dirs_exist_ok=True)
+        project = Project(path, self.base / DONE, self.random)
+        project.log.unlink(missing_ok=True)
+        try:
+            yield project
+        finally:
+            project.end_all()
+
+
+def copy_project(source: Path, target: Path) -> None:
+    """Copy a checkout, linking what is never changed in place."""
+
+    def take(one: str, other: str) -> None:
+        name = os.path.relpath(one, source)
+        if name.startswith(LINKED):
+            os.link(one, other)
+        else:
+            shutil.copy2(one, other)
+
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, symlinks=True, copy_function=take)
+
+
+def _digest() -> str:
+    """A name for all that decides what the undisturbed run makes."""
+    stages = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"].values()
+    deps = {dep for stage in stages for dep in stage.get("do", stage)["deps"]}
+    names = sorted(dep for dep in deps if dep.startswith("pipeline/"))
+    texts = {name: (REPOSITORY / name).read_text() for name in [*names, "dvc.yaml", "params.yaml"]}
+    return sha256_json(texts | {"tiny": TINY})[:12]
