@@ -79,6 +79,8 @@ def run_command(function: Callable[..., Any]) -> None:
         said = one_line(f"{error.format_message().rstrip('.')}; --help says what it takes")
     except OSError as error:
         said = one_line(_of_system(error))
+    except MemoryError:
+        said = "not enough memory; free some and run it again: what was finished is kept"
     except KeyboardInterrupt:
         error_console.print("interrupted; what was finished is kept: run it again to go on")
         raise SystemExit(130) from None

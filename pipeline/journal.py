@@ -31,8 +31,7 @@ class Journal:
     @classmethod
     def of_this_process(cls) -> "Journal":
         """This process's; after a process has replaced itself (exec), still the same."""
-        born = int(psutil.Process().create_time() * 1000)
-        return cls(JOURNALS / f"{born}-{os.getpid()}.jsonl")
+        return cls(JOURNALS / f"{_born(os.getpid())}-{os.getpid()}.jsonl")
 
     def append(self, entry: Entry) -> None:
         """Write one entry, in one go, so that a kill leaves it whole or not at all."""
@@ -62,11 +61,8 @@ class Journal:
         """Whether the process that writes it is still there."""
         born, _, pid = self.path.stem.partition("-")
         try:
-            process = psutil.Process(int(pid))
-            return (
-                int(process.create_time() * 1000) == int(born)
-                and process.status() != psutil.STATUS_ZOMBIE
-            )
+            zombie = psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
+            return not zombie and _born(int(pid)) == int(born)
         except (psutil.Error, ValueError):
             return False
 
@@ -93,9 +89,19 @@ class Journal:
             (KEPT / path).unlink(missing_ok=True)
 
 
+def _born(pid: int) -> int:
+    """When a process began: ticks since the machine did (Linux), whatever its clock is set to."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        return int(stat.rpartition(")")[2].split()[19])
+    except OSError:
+        return int(psutil.Process(pid).create_time() * 1000)
+
+
 def journals() -> Iterator[Journal]:
     """All that are there, the oldest first."""
-    for path in sorted(JOURNALS.glob("*-*.jsonl")):
+    paths = JOURNALS.glob("*-*.jsonl")
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime):
         yield Journal(path)
 
 

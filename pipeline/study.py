@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -23,11 +24,12 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from pipeline.checkpoint import Epoch
 from pipeline.compute import run_tasks
 from pipeline.config import Settings, read_yaml
-from pipeline.console import say
+from pipeline.console import say, warn
 from pipeline.curves import CURVES, watcher
 from pipeline.files import CACHE, STUDIES, sha256_json, write_json
 from pipeline.folds import fold_tasks
 from pipeline.recipe import Recipe, load_recipe, recipe_path, with_values
+from pipeline.sealed import is_intact, seal
 from pipeline.search import suggest
 from pipeline.task import Data, Task, fingerprint
 from pipeline.tuned import tuning_rows
@@ -50,6 +52,7 @@ class Study:
     first: list[dict[str, Any]]  # the choices of the first trials
     trials: optuna.Study
     key: str
+    path: Path  # its journal
 
     def finished(self, limit: int) -> list[FrozenTrial]:
         """The first `limit` trials that ran to their end, or were pruned."""
@@ -78,6 +81,7 @@ class Study:
             self.trials.tell(trial, float(np.mean(list(self._judge(trial, number, choices)))))
         except optuna.TrialPruned:
             self.trials.tell(trial, state=TrialState.PRUNED)
+        seal(self.path)
         return self.trials.trials[trial.number]
 
     def _queue(self, number: int) -> None:
@@ -159,6 +163,9 @@ def open_study(settings: Settings, name: str, data: Data) -> Study:
     path = CACHE / "tune" / f"{name}-{key}.log"
     with _without_warnings():
         wilcoxon = WilcoxonPruner(p_threshold=PRUNE_P, n_startup_steps=2)
+    if not is_intact(path):
+        warn(f"{path} is damaged; beginning the study anew, its finished folds are kept")
+        path.unlink(missing_ok=True)
     trials = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(path))),
         study_name=name,
@@ -170,7 +177,7 @@ def open_study(settings: Settings, name: str, data: Data) -> Study:
     # trial is that one again, and what it had finished is in the cache.
     for trial in trials.get_trials(states=(TrialState.RUNNING,)):
         trials.tell(trial.number, state=TrialState.FAIL)
-    return Study(name, recipe, tasks, data, settings.tune.pruner, first, trials, key)
+    return Study(name, recipe, tasks, data, settings.tune.pruner, first, trials, key, path)
 
 
 def _known_best(name: str, recipe: Recipe) -> list[dict[str, Any]]:

@@ -190,3 +190,18 @@ def test_without_trials_or_a_space_nothing_is_tuned(settings: Settings) -> None:
     none = settings.model_copy(update={"tune": settings.tune.model_copy(update={"trials": 0})})
     tune.tune(none, "tiny", load_data(), TUNED)
     assert yaml.safe_load((TUNED / "tiny.yaml").read_text()) == {"values": {}, "taken": False}
+
+
+def test_a_damaged_study_is_noticed_and_begun_anew(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = open_study(settings, "tiny", load_data())
+    tune.run_trials(settings, study, None)
+    expected, content = trials(study), bytearray(study.path.read_bytes())
+    content[content.index(b".", content.index(b'"values"')) + 1] ^= 1  # a digit becomes another
+    study.path.write_bytes(content)
+    capsys.readouterr()
+    again = open_study(settings, "tiny", load_data())
+    assert "is damaged; beginning the study anew" in capsys.readouterr().err
+    tune.run_trials(settings, again, None)
+    assert trials(again) == expected
