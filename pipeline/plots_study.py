@@ -8,21 +8,28 @@ from typing import Any
 import matplotlib.pyplot as plt
 import optuna
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from optuna.visualization import matplotlib as optuna_plots
 
 from pipeline.curves import CURVES
-from pipeline.plots import save
+from pipeline.plots import BAD, GOOD, WIDTH, save
 from pipeline.search import Search
 
-KINDS = ("history", "slice", "parallel", "importances", "curves")
+TITLES = {
+    "history": "how the study went",
+    "slice": "accuracy against each value",
+    "parallel": "the trials' values, the best darkest",
+    "importances": "what matters for the best quarter (PED-ANOVA)",
+    "curves": "learning curves of the first fold, pruned against kept",
+}
 FEW = 8  # complete trials under which an importance says nothing
 
 
 def names(recipe: str) -> list[str]:
     """The pictures' file names, in the order to be looked at."""
-    return [f"{recipe}_{kind}.png" for kind in KINDS]
+    return [f"{recipe}_{kind}.png" for kind in TITLES]
 
 
 def draw(
@@ -46,20 +53,20 @@ def draw(
             study, evaluator=evaluator
         )
     for kind, plot in drawn.items():
-        with (
-            warnings.catch_warnings(action="ignore"),
-            plt.rc_context(),
-        ):
-            plot()  # and with rc_context, because Optuna sets ggplot's style for good
-        save(_titled(plt.gcf(), f"{recipe}: {kind}"), folder / f"{recipe}_{kind}.png")
-    return [folder / f"{recipe}_{kind}.png" for kind in KINDS if kind in drawn]
+        # Optuna warns that these are experimental, and sets ggplot's style for good.
+        with warnings.catch_warnings(action="ignore"), plt.rc_context({"savefig.bbox": "tight"}):
+            plot()
+            save(_titled(plt.gcf(), f"{recipe}: {TITLES[kind]}"), folder / f"{recipe}_{kind}.png")
+    return [folder / f"{recipe}_{kind}.png" for kind in TITLES if kind in drawn]
 
 
-def _titled(figure: Figure, title: str) -> Figure:
-    figure.suptitle(title)
-    if len(figure.axes) < 3:
-        figure.set_size_inches(9, 4.5)
-    return figure
+def _titled(drawn: Figure, title: str) -> Figure:
+    for axis in drawn.axes:
+        axis.set_title("", loc="left")
+        axis.set_title("")
+    drawn.suptitle(title)
+    drawn.set_size_inches(WIDTH * 1.4, 4)
+    return drawn
 
 
 def _with_short_names(trials: list[FrozenTrial], space: dict[str, Search]) -> optuna.Study:
@@ -97,16 +104,17 @@ def _curves(trials: list[FrozenTrial]) -> None:
         axis.plot(
             range(1, len(curve) + 1),
             curve,
-            color="C0" if kept else "C1",
+            color=GOOD if kept else BAD,
             alpha=0.5,
             marker="." if kept else "x",
             markevery=[-1] if curve else None,
         )
-    axis.plot([], [], color="C0", label="went to its end")
-    axis.plot([], [], color="C1", label="pruned")
+    axis.plot([], [], color=GOOD, label="went to its end")
+    axis.plot([], [], color=BAD, label="pruned")
     last = [curve[-1] for trial in trials if (curve := trial.user_attrs.get(CURVES, {}).get("0"))]
     if last:
         axis.set_ylim(bottom=max(0.0, 1 - 4 * (1 - sorted(last)[len(last) // 2])))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set(xlabel="epoch", ylabel="accuracy on the fold held out")
     axis.grid(alpha=0.3)
     axis.legend()

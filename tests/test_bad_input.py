@@ -545,7 +545,9 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (code, printed) == (1, "")
-    assert said == "error: File too large; make room and run it again\n"
+    assert (
+        said == "error: data/arrays/train_images.npy: File too large; make room and run it again\n"
+    )
     assert state() == before
     SEEN["disk"] = ("disk", "full, in the middle of a file", said.removeprefix("error: ").strip())
 

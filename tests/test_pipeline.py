@@ -186,7 +186,12 @@ def test_mlflow_has_a_run_a_stage_with_a_child_a_fold_and_a_trial(
     mlflow.set_tracking_uri(f"sqlite:///{done / 'experiments/mlflow.db'}")
     client = MlflowClient()
     experiment = client.get_experiment_by_name("digit-recognizer")
-    runs = client.search_runs([experiment.experiment_id])
+    found = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"])
+    tree = {next(run.info.run_id for run in found if "pipeline" in run.data.tags)}
+    for _ in range(3):  # stages, folds and trials, folds of trials
+        under = (run for run in found if run.data.tags.get("mlflow.parentRunId") in tree)
+        tree |= {run.info.run_id for run in under}
+    runs = [run for run in found if run.info.run_id in tree]
     by_name = {run.info.run_name: run for run in runs}
     trials = {f"tiny trial {trial}" for trial in (1, 2)}
     assert len(runs) == len(by_name)  # one tree, though the stages ran in two executions
