@@ -83,7 +83,7 @@ def nested_blend(
 def read_members(settings: Settings, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """The listed recipes' out-of-fold and test probabilities, (members, rows, classes) each."""
     read: dict[str, list[np.ndarray]] = {"oof": [], "test": []}
-    for name in settings.recipes:
+    for name in sorted(settings.recipes):  # listed otherwise, the same sums
         for kind, arrays in read.items():
             arrays.append(read_array(TRAINED / name / f"{kind}.npy"))
         if len(read["oof"][-1]) != rows or len(read["test"][-1]) != len(read["test"][0]):
@@ -132,7 +132,7 @@ def make_blend(settings: Settings) -> dict[str, Any]:
     write_array(BLENDED / "test.npy", blend(tests, weights))
     collect_history(settings.recipes)
     judged = judged_rows(settings, settings.recipes, labels, folds)
-    names = settings.recipes
+    names = tuple(sorted(settings.recipes))
     added = blends_as_members_are_added(names, members, weights, labels, folds, method)
     test = read_array(BLENDED / "test.npy")
     draw(Predictions(names, members, added, nested, test, labels, folds, judged))
@@ -148,7 +148,7 @@ def make_blend(settings: Settings) -> dict[str, Any]:
         "cv_log_loss": float(log_loss(labels, nested / nested.sum(1, keepdims=True))),
         "members": {
             name: {"weight": round(float(weight), 6), "cv_accuracy": accuracy(oof, labels)}
-            for name, weight, oof in zip(settings.recipes, weights, members, strict=True)
+            for name, weight, oof in zip(names, weights, members, strict=True)
         },
     }
 
@@ -156,7 +156,7 @@ def make_blend(settings: Settings) -> dict[str, Any]:
 def log_blend(settings: Settings, run: str | None, metrics: dict[str, Any]) -> None:
     """Log all networks, as they are blended, as one model, and enter it in the registry."""
     members, files = [], {"correct.npy": BLENDED / "correct.npy"}
-    for name in settings.recipes:
+    for name in sorted(settings.recipes):
         networks = {f"{name}_{path.stem}": path for path in sorted(TRAINED.glob(f"{name}/*.keras"))}
         weight = metrics["members"][name]["weight"]
         recipe = load_recipe(name, tuned=True)

@@ -7,11 +7,15 @@ from rich.table import Table
 from pipeline.config import Settings, load_settings
 from pipeline.console import console, duration, run_command
 from pipeline.files import BLENDED, METRICS, SCORES, SUBMISSION, TRAINED, read_json
+from pipeline.scores import difference_error
 from pipeline.stage import stage_seconds
 
 
 def _scores(settings: Settings) -> Table:
-    blended, final = read_json(BLENDED / "metrics.json", "members"), read_json(METRICS, *SCORES)
+    blended, final = (
+        read_json(BLENDED / "metrics.json", "members", "cv_rows"),
+        read_json(METRICS, *SCORES),
+    )
     table = Table("accuracy", "", "note", title="Scores", title_justify="left")
     for name in settings.recipes:
         trained = read_json(TRAINED / name / "metrics.json", "folds", "cv_accuracy")
@@ -32,6 +36,15 @@ def _scores(settings: Settings) -> Table:
     if "leaderboard_accuracy" in final:
         score = f"[bold]{final['leaderboard_accuracy']:.5f}"
         table.add_row("[bold]local leaderboard", score, "digits whose labels no stage has seen")
+        cv, board = (final["cv_accuracy"], blended["cv_rows"]), final["leaderboard_accuracy"]
+        error = difference_error(cv, (board, settings.competition.test_rows or blended["cv_rows"]))
+        beyond = abs(board - cv[0]) > 2 * error
+        said = "[red]beyond chance: is something leaking, or are the rows of another kind?"
+        table.add_row(
+            "leaderboard minus CV",
+            f"{board - cv[0]:+.5f}",
+            f"standard error {error:.5f}; {said if beyond else 'within chance'}",
+        )
     return table
 
 
