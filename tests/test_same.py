@@ -41,7 +41,7 @@ def test_the_same_files_wherever_and_however_it_runs(
 ) -> None:
     one = outcome(tmp_path / "one", RECIPES, None)
     run(one, "dvc", "repro")
-    other = outcome(tmp_path / "somewhere else/ünother", RECIPES[::-1], "off")
+    other = outcome(tmp_path / "somewhere else/another", RECIPES[::-1], "off")
     for name, value in OTHERWISE.items():
         monkeypatch.setenv(name, value)
     assert environment(other)["TZ"] == OTHERWISE["TZ"]
