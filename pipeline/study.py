@@ -140,6 +140,11 @@ class Study:
         return right, len(hits)
 
 
+def pruned(trial: FrozenTrial) -> bool:
+    """Whether a trial was ended before its last fold."""
+    return trial.state == TrialState.PRUNED
+
+
 def _without_warnings() -> AbstractContextManager[Any]:
     """Without Optuna's word that something of it is experimental: it is pinned."""
     return warnings.catch_warnings(action="ignore", category=ExperimentalWarning)

@@ -71,6 +71,21 @@ def draw_augmented(task: Task, data: Data, path: Path) -> None:
     plots.mosaic(dict(zip(names, np.stack(columns, axis=1), strict=True)), path, title)
 
 
+def out_of_fold(tasks: list[Task], results: list[Result], rows: int) -> np.ndarray:
+    """Each row's probabilities by the networks that did not see it, float64 (rows, classes).
+
+    Raises:
+        UserError: a training diverged.
+    """
+    repeats = 1 + max(task.repeat for task in tasks)
+    oof = np.zeros((rows, tasks[0].classes), np.float64)
+    for task, result in zip(tasks, results, strict=True):
+        if not np.isfinite(result.probabilities).all():
+            raise UserError(f"{task.name}: {label(task)} diverged; lower its learning rate")
+        oof[result.held_out] += result.probabilities / repeats
+    return oof
+
+
 def collect(
     tasks: list[Task],
     results: list[Result],
@@ -89,21 +104,17 @@ def collect(
         folder: where to write.
         key: of the run in MLflow, by which a later stage finds it.
     """
-    labels, classes = data.train_labels, tasks[0].classes
-    repeats = 1 + max(task.repeat for task in tasks)
-    oof = np.zeros((len(labels), classes), np.float64)
-    histories = []
+    labels, oof = data.train_labels, out_of_fold(tasks, results, len(data.train_labels))
     for task, result in zip(tasks, results, strict=True):
-        if not np.isfinite(result.probabilities).all():
-            raise UserError(f"{task.name}: {label(task)} diverged; lower its learning rate")
-        oof[result.held_out] += result.probabilities / repeats
-        histories.append(pd.DataFrame(result.history).assign(fold=task.fold, repeat=task.repeat))
         with replacing(folder / model_name(task)) as temporary:
             shutil.copyfile(result.model, temporary)
     write_array(folder / "oof.npy", oof.astype(np.float32))
     test = np.mean([result.test_probabilities for result in results], axis=0, dtype=np.float64)
     write_array(folder / "test.npy", np.asarray(test, np.float32))
-    history = pd.concat(histories)
+    history = pd.concat(
+        pd.DataFrame(result.history).assign(fold=task.fold, repeat=task.repeat)
+        for task, result in zip(tasks, results, strict=True)
+    )
     with replacing(folder / "history.csv") as temporary:
         history.to_csv(temporary, index=False, lineterminator="\n")
     plots.curves(history, folder / "curves.png", folder.name)
@@ -130,6 +141,7 @@ def collect(
 def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recipes/.")]) -> None:
     """Train a recipe on every fold; a fold finished before is not trained again."""
     settings = load_settings()
+    load_recipe(recipe)  # before its name becomes a file's
     with stage(f"train-{recipe}"):
         data = load_data()
         tasks = fold_tasks(settings, recipe, load_recipe(recipe, tuned=True))
@@ -142,11 +154,9 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
         key = sha256_json([fingerprint(task, data) for task in tasks])
         with tracking.run(settings, f"train {recipe}", key=key, params=params) as run_id:
             for use, arrays in (("training", "train"), ("test", "test")):
-                digest, rows = (
-                    data.digests[f"{arrays}_images"],
-                    len(getattr(data, f"{arrays}_images")),
-                )
-                tracking.log_data(run_id, f"{arrays}_images", digest, rows, use)
+                name = f"{arrays}_images"
+                rows = len(getattr(data, name))
+                tracking.log_data(run_id, name, data.digests[name], rows, use)
             results = []
             for task, result in zip(
                 tasks, run_tasks(tasks, data, Progress(recipe, tasks)), strict=True

@@ -8,28 +8,22 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 import yaml
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from pipeline import plots_study, tracking
-from pipeline.compute import run_tasks
 from pipeline.config import Settings, load_settings
+from pipeline.confirm import candidates, confirm
 from pipeline.console import duration, run_command, say
 from pipeline.curves import CURVES
 from pipeline.files import STUDIES, TUNED, remove_others, write_text
-from pipeline.folds import Progress, fold_tasks
 from pipeline.models import check_recipe
-from pipeline.recipe import load_recipe, recipe_path, with_values
-from pipeline.scores import paired_p_value, share_interval
+from pipeline.recipe import load_recipe, recipe_path
+from pipeline.scores import share_interval
 from pipeline.stage import stage
-from pipeline.study import Study, open_study
+from pipeline.study import Study, open_study, pruned
 from pipeline.task import Data, load_data
-from pipeline.tuned import choosing_rows
-
-# The chance, over all values that were tried in full, of taking some that are no better.
-SIGNIFICANCE = 0.05
 
 
 def run_trials(settings: Settings, study: Study, run: str | None) -> None:
@@ -51,11 +45,6 @@ def run_trials(settings: Settings, study: Study, run: str | None) -> None:
             f"{study.name}  trial {number + 1}/{settings.tune.trials}  {trial.state.name.lower()}"
             f"{value}  best {study.trials.best_value:.4f}  ({shown})  left {duration(left)}"
         )
-
-
-def pruned(trial: FrozenTrial) -> bool:
-    """Whether a trial was ended before its last fold."""
-    return trial.state == TrialState.PRUNED
 
 
 def _short(value: Any) -> str:
@@ -87,67 +76,6 @@ def log_trial(
         if not pruned(trial) and trial.value is not None:
             metrics["accuracy"] = trial.value
         tracking.log_metrics(run, metrics)
-
-
-def confirm(
-    settings: Settings, study: Study, candidates: list[FrozenTrial]
-) -> list[dict[str, Any]]:
-    """Train each candidate as the recipe itself is trained, and compare the two, row by row.
-
-    They are compared on half of the train rows, the half that trials are judged on a slice of: the
-    other half is left to judge what is taken. One that is not ahead after a fold is given up.
-    """
-    labels, folds = study.data.train_labels, study.data.folds
-    half = np.zeros(len(labels), dtype=bool)
-    half[choosing_rows(settings, labels, folds)] = True
-    once = settings.model_copy(update={"train": settings.train.model_copy(update={"repeats": 1})})
-    own = fold_tasks(once, study.name, study.recipe.model_copy(update={"search": {}}))
-    outcomes = []
-    for trial in candidates:
-        say(f"{study.name}: confirming trial {trial.number + 1} at full length")
-        values = study.recipe.values(trial.params)
-        changed = with_values(study.recipe, values, recipe_path(study.name))
-        mine = fold_tasks(once, study.name, changed)
-        right = np.zeros((2, len(labels)), dtype=bool)
-        judged = np.zeros(len(labels), dtype=bool)
-        for pair in zip(own, mine, strict=True):
-            for which, task in enumerate(pair):
-                (result,) = run_tasks([task], study.data, Progress(study.name, [task]))
-                hits = result.probabilities.argmax(axis=1) == labels[result.held_out]
-                right[which, result.held_out] = hits
-                judged[result.held_out] = True
-            rows = half & judged
-            if right[1, rows].sum() <= right[0, rows].sum():
-                break
-        p_value = min(1.0, len(candidates) * paired_p_value(right[1, rows], right[0, rows]))
-        outcomes.append(
-            {
-                "trial": trial.number + 1,
-                "values": values,
-                "accuracy": round(float(right[1, rows].mean()), 6),
-                "own_accuracy": round(float(right[0, rows].mean()), 6),
-                "rows": int(rows.sum()),
-                "p_value": round(p_value, 6),
-                "beats": bool(p_value < SIGNIFICANCE and judged.all()),
-            }
-        )
-    return outcomes
-
-
-def candidates(settings: Settings, study: Study, trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """The best `tune.confirm` trials that did better than the recipe's own, and not by mere luck.
-
-    Luck: McNemar's test on the slice, at 5% each. It only saves the time of trials that are plainly
-    no better; what decides is `confirm`.
-    """
-    own = study.correct(study.recipe.own_choices())
-    complete = [trial for trial in trials if not pruned(trial)]
-    complete.sort(key=lambda trial: -(trial.value or 0.0))
-    return [
-        trial
-        for trial in complete[: settings.tune.confirm]
-        if paired_p_value(study.correct(trial.params), own) < SIGNIFICANCE
-    ]
 
 
 def decide(settings: Settings, study: Study, trials: list[FrozenTrial]) -> dict[str, Any]:
@@ -216,6 +144,8 @@ def main(
     """Tune each recipe that has a search space; write the values worth taking."""
     settings = load_settings()
     names, folder = ((recipe,), STUDIES) if recipe else (settings.recipes, TUNED)
+    if recipe:
+        load_recipe(recipe)  # before its name becomes a file's
     if trials:
         settings = settings.model_copy(
             update={"tune": settings.tune.model_copy(update={"trials": trials})}

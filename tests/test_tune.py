@@ -182,7 +182,7 @@ def test_a_trial_behind_is_pruned_and_the_study_goes_on(settings: Settings) -> N
     study = open_study(settings, "tiny", load_data())
     tune.run_trials(settings, study, None)
     ended = study.finished(12)
-    assert {trial.params[RATE] for trial in ended if tune.pruned(trial)} == {0.99}
+    assert {trial.params[RATE] for trial in ended if studies.pruned(trial)} == {0.99}
     assert study.trials.best_trial.params == {RATE: 0.1}
 
 

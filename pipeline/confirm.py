@@ -1,0 +1,90 @@
+"""The best trials of a study, trained as the recipe itself is, and held against it row by row."""
+
+from typing import Any
+
+import numpy as np
+from optuna.trial import FrozenTrial
+
+from pipeline.compute import run_tasks
+from pipeline.config import Settings
+from pipeline.console import say
+from pipeline.folds import Progress, fold_tasks
+from pipeline.recipe import recipe_path, with_values
+from pipeline.scores import paired_p_value
+from pipeline.study import Study, pruned
+from pipeline.task import Data, Task
+from pipeline.tuned import choosing_rows
+
+# The chance, over all values that were tried in full, of taking some that are no better.
+SIGNIFICANCE = 0.05
+
+
+def candidates(settings: Settings, study: Study, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """The best `tune.confirm` trials that did better than the recipe's own, and not by mere luck.
+
+    Luck: McNemar's test on the slice, at 5% each. It only saves the time of trials that are plainly
+    no better; what decides is `confirm`.
+    """
+    own = study.correct(study.recipe.own_choices())
+    complete = [trial for trial in trials if not pruned(trial)]
+    complete.sort(key=lambda trial: -(trial.value or 0.0))
+    return [
+        trial
+        for trial in complete[: settings.tune.confirm]
+        if paired_p_value(study.correct(trial.params), own) < SIGNIFICANCE
+    ]
+
+
+def confirm(settings: Settings, study: Study, best: list[FrozenTrial]) -> list[dict[str, Any]]:
+    """Train each of the best trials in full, and compare it with the recipe's own values.
+
+    They are compared on half of the train rows, the half that trials are judged on a slice of: the
+    other half is left to judge what is taken.
+    """
+    half = np.zeros(len(study.data.train_labels), dtype=bool)
+    half[choosing_rows(settings, study.data.train_labels, study.data.folds)] = True
+    once = settings.model_copy(update={"train": settings.train.model_copy(update={"repeats": 1})})
+    own = fold_tasks(once, study.name, study.recipe.model_copy(update={"search": {}}))
+    outcomes = []
+    for trial in best:
+        say(f"{study.name}: confirming trial {trial.number + 1} at full length")
+        values = study.recipe.values(trial.params)
+        changed = with_values(study.recipe, values, recipe_path(study.name))
+        own_right, right, whole = _race(
+            own, fold_tasks(once, study.name, changed), study.data, half
+        )
+        p_value = min(1.0, len(best) * paired_p_value(right, own_right))
+        outcomes.append(
+            {
+                "trial": trial.number + 1,
+                "values": values,
+                "accuracy": round(float(right.mean()), 6),
+                "own_accuracy": round(float(own_right.mean()), 6),
+                "rows": len(right),
+                "p_value": round(p_value, 6),
+                "beats": bool(p_value < SIGNIFICANCE and whole),
+            }
+        )
+    return outcomes
+
+
+def _race(
+    own: list[Task], other: list[Task], data: Data, half: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Train both fold by fold, as long as the other is ahead.
+
+    Returns:
+        Which rows of `half` each labels right, bool (rows of the folds run,), and whether all were.
+    """
+    labels = data.train_labels
+    right, judged = np.zeros((2, len(labels)), dtype=bool), np.zeros(len(labels), dtype=bool)
+    for pair in zip(own, other, strict=True):
+        for which, task in enumerate(pair):
+            (result,) = run_tasks([task], data, Progress(task.name, [task]))
+            hits = result.probabilities.argmax(axis=1) == labels[result.held_out]
+            right[which, result.held_out] = hits
+            judged[result.held_out] = True
+        rows = half & judged
+        if right[1, rows].sum() <= right[0, rows].sum():
+            break
+    return right[0, rows], right[1, rows], bool(judged.all())
