@@ -18,7 +18,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro best deals submit doctor score report ui tune benchmark-tune tracking-server test test-faults test-browser chaos lint format coverage benchmark benchmark-csv lock clean-cache
+.PHONY: help setup repro best deals submit doctor score report ui tune benchmark-tune tracking-server test test-faults test-browser chaos audit lint format coverage benchmark benchmark-csv lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -94,6 +94,10 @@ chaos: setup  ## Break the real pipeline on a slice, hours, resumable; ONLY=rot,
 	@PYTHONPATH=tests python -m chaos --kills $(KILLS) --seed $(SEED) $(ONLY:%=--only %) \
 	  $(NAME:%=--name '%')
 
+audit: setup  ## Are packages as pinned, free to use, without known holes? Says what it could not ask
+	@uv pip install -q --python $(BIN)/python --require-hashes -r requirements-audit.txt
+	@python tests/audit.py
+
 lint: setup
 	@ruff check -q .
 	@ruff format -q --check .
@@ -118,7 +122,7 @@ benchmark-csv: setup  ## Time preprocess's reading of the CSV against plain pand
 
 lock: setup  ## Pin requirements.in anew, with hashes
 	@for file in requirements requirements-uv "-c requirements.txt requirements-browser" \
-	  "-c requirements.txt requirements-server"; do \
+	  "-c requirements.txt requirements-server" "-c requirements.txt requirements-audit"; do \
 	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate --upgrade $$file.in -o $${file##* }.txt; done
 
