@@ -19,6 +19,7 @@ COPYLEFT = re.compile(r"\bA?GPL|General Public", re.IGNORECASE)
 HARMLESS = {
     "grandalf": "EPL or GPL; DVC draws its graphs with it",
     "pygit2": "GPL with a linking exception",
+    "text-unidecode": "Artistic or GPL",
 }
 
 
