@@ -1,7 +1,9 @@
 """What a command says to the person at the terminal: progress, warnings, one-line errors."""
 
 import errno
+import io
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,10 @@ from typer.exceptions import TyperException
 
 if not os.environ.get("COLUMNS", "").strip("0"):
     os.environ.pop("COLUMNS", None)  # some runners say 0, at which rich prints nothing at all
+# A letter that the terminal's encoding lacks is spelled out; it must not stop the work.
+for _stream in (sys.stdout, sys.stderr):
+    if isinstance(_stream, io.TextIOWrapper):
+        _stream.reconfigure(errors="backslashreplace")
 console = Console(highlight=False, soft_wrap=True)
 error_console = Console(stderr=True, highlight=False, soft_wrap=True)
 
