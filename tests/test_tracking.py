@@ -167,6 +167,7 @@ def test_a_skipped_stage_is_linked_to_the_run_that_made_it(settings: Settings) -
     assert linked.data.metrics["cv_accuracy"] == 0.5
 
 
+@pytest.mark.slow
 def test_an_experiment_of_dvcs_is_a_tree_of_its_own(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +214,7 @@ def start_server(uri: str) -> subprocess.Popen[bytes]:
     raise AssertionError("the server did not start")
 
 
+@pytest.mark.slow
 def test_what_a_server_that_is_down_did_not_take_is_sent_later(
     settings: Settings, params: dict[str, Any], server: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
