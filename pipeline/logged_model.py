@@ -32,7 +32,8 @@ def log_model(run_id: str, entry: Entry) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plan.json"
         path.write_text(json.dumps(plan))
-        files = {name: str((KEPT / kept).resolve()) for name, kept in entry["files"].items()}
+        networks = [name for member in plan["members"] for name in member["networks"]]
+        files = {name: str((KEPT / entry["files"][name]).resolve()) for name in networks}
         logged = Model.log(
             None,
             flavor=mlflow.pyfunc,

@@ -61,6 +61,7 @@ class Store:
             if known
             else self.client.create_experiment(experiment, artifact_location=place)
         )
+        mlflow.set_experiment(experiment_id=self.experiment)  # where a model is put
 
     def deliver(self, entry: Entry) -> None:
         """Send one entry; what is there already is not sent a second time.
@@ -174,7 +175,7 @@ class Store:
 def _create(database: Path) -> None:
     """Make the database beside its place, then move it there: a kill must not leave half of one."""
     database.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(database.with_suffix(".lock")):
+    with FileLock(database.with_name(f"{database.name}.lock")):
         if not database.exists():
             with replacing(database) as temporary:
                 MlflowClient(f"sqlite:///{temporary}").search_experiments()

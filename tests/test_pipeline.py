@@ -170,6 +170,7 @@ def test_the_report_tells_the_run(done: Path) -> None:
     assert "have changed since" not in page
 
 
+@pytest.mark.slow
 def test_an_experiment_changes_a_setting_and_is_compared(done: Path) -> None:
     run(done, "dvc", "exp", "run", "-n", "equal", "-S", "ensemble.method=mean")
     shown = run(done, "dvc", "exp", "show", "--csv")
@@ -229,6 +230,7 @@ def test_mlflow_has_a_run_a_stage_with_a_child_a_fold_and_a_trial(
     np.testing.assert_allclose(champion.predict(images), blended, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_a_fold_it_ends_with_the_same_files(
     checkouts: tuple[Path, Path, str],
 ) -> None:

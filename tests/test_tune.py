@@ -177,7 +177,7 @@ def test_a_fold_behind_the_median_of_earlier_trials_is_ended() -> None:
 def test_a_trial_behind_is_pruned_and_the_study_goes_on(settings: Settings) -> None:
     search = {RATE: {"categorical": [0.1, 0.99]}}
     write_yaml(Path("experiments/recipes/tiny.yaml"), TINY | {"search": search})
-    more = {"trials": 12, "epochs": 6}
+    more = {"trials": 12, "epochs": 6, "pruner": "median"}
     settings = settings.model_copy(update={"tune": settings.tune.model_copy(update=more)})
     study = open_study(settings, "tiny", load_data())
     tune.run_trials(settings, study, None)
