@@ -88,7 +88,6 @@ test-faults: setup  ## Inject every fault of Kaggle's service and bad input; wri
 test-browser: setup  ## Open a run's report and the MLflow UI in Chromium; post a digit to the model
 	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -y -q chromium; }
 	@uv pip install -q --python $(BIN)/python --require-hashes -r requirements-browser.txt
-	@mkdir -p docs/images
 	@python -m pytest -q -n0 -m "" tests/test_browser.py
 
 chaos: setup  ## Break the real pipeline on a slice, hours, resumable; ONLY=rot, NAME=one again

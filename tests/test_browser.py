@@ -1,11 +1,12 @@
 """A real browser on a finished run: the report, the MLflow UI, a served model. `make test-browser`.
 
-Screenshots go to docs/images, for the README.
+With SCREENSHOTS=docs/images it leaves what it saw there, for the README.
 """
 
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,7 +27,12 @@ from mlflow.tracking import MlflowClient
 
 pytestmark = pytest.mark.slow
 playwright = pytest.importorskip("playwright.sync_api", reason="`make test-browser` installs it")
-IMAGES = REPOSITORY / "docs/images"
+
+
+def shoot(page: Any, name: str) -> None:
+    """Leave a screenshot where SCREENSHOTS says."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=REPOSITORY / folder / f"{name}.png")
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +44,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params["tune"]["trials"] = 10
     folder = copy_checkout(tmp_path_factory.mktemp("checkout"), params)
     run(folder, "dvc", "repro")
+    shutil.copy(folder / "experiments/ensemble/test.npy", folder / "first.npy")
     commit(folder)
     run(folder, "dvc", "exp", "run", "--name", "fewer-epochs", "-S", "train.epochs=12")
     run(folder, sys.executable, "-m", "pipeline.report")
@@ -93,8 +100,12 @@ def page(browser: Any) -> Iterator[Any]:
     opened = browser.new_page(viewport={"width": 1400, "height": 900})
     asked: list[str] = []
     wrong: list[str] = []
+    missing: list[str] = []
     opened.on("request", lambda request: asked.append(request.url))
     opened.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    opened.on(
+        "response", lambda answer: missing.append(answer.url) if answer.status > 399 else None
+    )
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     yield opened
     opened.close()
@@ -102,7 +113,9 @@ def page(browser: Any) -> Iterator[Any]:
         url for url in asked if not re.match(r"(http://127\.0\.0\.1[:/]|file:|data:|blob:)", url)
     ]
     assert off == []
-    assert wrong == []
+    # What MLflow's own page asks its server for and does not mind not getting.
+    assert [url for url in missing if not re.search(r"/(ajax-api|graphql|static-files)", url)] == []
+    assert [text for text in wrong if not text.startswith("Failed to load resource")] == []
 
 
 def test_the_report_tells_the_run(finished: Path, page: Any) -> None:
@@ -112,7 +125,7 @@ def test_the_report_tells_the_run(finished: Path, page: Any) -> None:
     broken = "[...document.images].filter(image => !image.naturalWidth).length"
     assert page.evaluate("document.images.length") >= 8
     assert page.evaluate(broken) == 0
-    page.screenshot(path=IMAGES / "report.png")
+    shoot(page, "report")
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 400  # readable on a phone
 
@@ -128,8 +141,12 @@ def test_the_tree_of_runs_shows_in_the_mlflow_ui(finished: Path, ui: str, page: 
     page.goto(f"{ui}/#/experiments/{number}/runs")
     page.get_by_text("dvc repro").first.wait_for(timeout=60_000)
     page.get_by_text("fewer-epochs").first.wait_for()
+    row = page.locator("[role=row]")
+    for name, below in (("dvc repro", "train tiny"), ("train tiny", "tiny fold 2")):
+        row.filter(has_text=name).locator("button").first.click()
+        page.get_by_text(below).first.wait_for()
     page.wait_for_timeout(1500)
-    page.screenshot(path=IMAGES / "runs.png")
+    shoot(page, "runs")
 
 
 def test_a_run_shows_its_metrics_and_a_picture(finished: Path, ui: str, page: Any) -> None:
@@ -142,7 +159,7 @@ def test_a_run_shows_its_metrics_and_a_picture(finished: Path, ui: str, page: An
     page.wait_for_function(
         "[...document.images].some(image => image.naturalWidth > 300)", timeout=60_000
     )
-    page.screenshot(path=IMAGES / "picture.png")
+    shoot(page, "picture")
 
 
 def test_two_executions_compare(finished: Path, ui: str, page: Any) -> None:
@@ -153,7 +170,7 @@ def test_two_executions_compare(finished: Path, ui: str, page: Any) -> None:
     page.get_by_text("leaderboard_accuracy").first.wait_for(timeout=60_000)
     page.get_by_text("train.epochs").first.wait_for()
     page.wait_for_timeout(1000)
-    page.screenshot(path=IMAGES / "compare.png")
+    shoot(page, "compare")
 
 
 def test_the_champion_is_served(finished: Path) -> None:
@@ -181,5 +198,5 @@ def test_the_champion_is_served(finished: Path) -> None:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    blended = np.load(finished / "experiments/ensemble/test.npy")[:2]
+    blended = np.load(finished / "first.npy")[:2]  # the second is no better beyond chance
     np.testing.assert_allclose(predicted, blended, atol=1e-5)
