@@ -105,6 +105,7 @@ def test_only_dealing_and_scoring_open_the_digits_with_the_answers(done: Path) -
     assert opened == {"pipeline.download", "pipeline.submission"}
 
 
+@pytest.mark.slow
 def test_the_local_leaderboard_takes_a_submission_once(done: Path) -> None:
     command = (sys.executable, "-m", "pipeline.upload", "-m", "first try")
     assert "not sent: --dry-run" in run(done, *command, "--dry-run")
@@ -263,6 +264,7 @@ def test_killed_in_the_middle_of_a_fold_it_ends_with_the_same_files(
         assert (begun / name).read_bytes() == (done / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_a_mistake_found_by_dvc_repro_leaves_what_was_there(done: Path) -> None:
     before = {name: (done / name).read_bytes() for name in [*IDENTICAL, "data/raw/train.csv"]}
     good = (done / "params.yaml").read_text()

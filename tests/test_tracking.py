@@ -122,7 +122,7 @@ def stage(*arguments: str, **environment: str) -> int:
     return process.wait(timeout=120)
 
 
-@pytest.mark.parametrize("killed", ["it", "all"])
+@pytest.mark.parametrize("killed", ["it", pytest.param("all", marks=pytest.mark.slow)])
 def test_after_a_kill_the_tree_goes_on_without_a_twin(settings: Settings, killed: str) -> None:
     assert stage("k", killed) == -signal.SIGKILL
     if killed == "it":  # its follower outlives it by a moment, and ends its runs

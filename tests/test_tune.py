@@ -136,7 +136,7 @@ def test_blocks_conditions_and_every_kind_are_tried(settings: Settings) -> None:
     }  # fmt: skip
     write_yaml(Path("experiments/recipes/tiny.yaml"), TINY | {"search": search, "batch_size": 16})
     study = open_study(settings, "tiny", load_data())
-    many = settings.model_copy(update={"tune": settings.tune.model_copy(update={"trials": 8})})
+    many = settings.model_copy(update={"tune": settings.tune.model_copy(update={"trials": 6})})
     tune.run_trials(many, study, None)
     tried = [trial.params for trial in study.finished(99)]
     assert {params["layers.4"] for params in tried} == {"plain", "gauss"}
