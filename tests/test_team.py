@@ -3,9 +3,7 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import mlflow
 import pytest
 from conftest import REPOSITORY, write_yaml
+from loopback import free_port, wait_for
 from mlflow.tracking import MlflowClient
 
 from pipeline import tracking
@@ -21,12 +20,6 @@ from pipeline.journal import journals
 
 pytestmark = pytest.mark.slow
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def as_postgres(*command: str) -> list[str]:
@@ -39,7 +32,7 @@ def postgresql() -> Iterator[str]:
     """The URI of a database of its own."""
     if not PROGRAMS:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    pytest.importorskip("psycopg2", reason="`make tracking-server` installs it")
+    pytest.importorskip("psycopg", reason="`make tracking-server` installs it")
     folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
     if os.getuid() == 0:
         shutil.chown(folder, "postgres")
@@ -57,22 +50,12 @@ def postgresql() -> Iterator[str]:
         stderr=subprocess.DEVNULL, start_new_session=True, cwd="/",
     )  # fmt: skip
     try:
-        wait_for(port)
+        wait_for(port, server)
         yield f"postgresql://mlflow@127.0.0.1:{port}/postgres"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=30)
         shutil.rmtree(folder)
-
-
-def wait_for(port: int) -> None:
-    until = time.monotonic() + 120
-    while time.monotonic() < until:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.2)
-    raise AssertionError("nothing listens")
 
 
 def test_runs_go_to_a_server_on_postgresql(
@@ -84,10 +67,10 @@ def test_runs_go_to_a_server_on_postgresql(
     server = subprocess.Popen(
         ["make", "-C", str(REPOSITORY), "tracking-server", f"DATABASE={postgresql}",
          f"PORT={port}", f"ARTIFACTS={project / 'served'}"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        start_new_session=True,
     )  # fmt: skip
     try:
-        wait_for(port)
+        wait_for(port, server)
         params["tracking"]["uri"] = f"http://127.0.0.1:{port}"
         write_yaml(project / "params.yaml", params)
         Path("note.txt").write_text("hello")
@@ -105,5 +88,6 @@ def test_runs_go_to_a_server_on_postgresql(
             "note.txt"
         ]
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(timeout=30)
