@@ -5,6 +5,7 @@ import numpy as np
 from pipeline.facts import Run, table
 from pipeline.files import BLENDED, TRAINED
 from pipeline.findings import confused_pairs
+from pipeline.scores import beyond_chance
 
 
 def advice(run: Run) -> list[tuple[str, str]]:
@@ -64,7 +65,7 @@ def _leaderboard(run: Run) -> list[tuple[str, str]]:
     if run.gap is None:
         return []
     gap, error = run.gap
-    if abs(gap) <= 2 * error:
+    if not beyond_chance(gap, error):
         hint = "chance explains it: choose by CV, the leaderboard has nothing to add"
     elif gap > 0:
         hint = (

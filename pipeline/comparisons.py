@@ -11,7 +11,7 @@ from pipeline.facts import Run, table
 from pipeline.files import METRICS
 from pipeline.ledger import number, read_ledger
 from pipeline.revision import git
-from pipeline.scores import difference_error
+from pipeline.scores import beyond_chance, difference_error
 
 BENCHMARK = Path("experiments/benchmark.csv")
 MOST = 8  # earlier runs
@@ -19,8 +19,8 @@ KINDS = ("validation", "test", "leaderboard")
 
 
 def verdict(difference: float, error: float) -> str:
-    """Whether a difference is more than chance gives, at two standard errors."""
-    if abs(difference) <= 2 * error:
+    """Whether a difference is more than chance gives, in words."""
+    if not beyond_chance(difference, error):
         return "within chance"
     return "better, beyond chance" if difference > 0 else "worse, beyond chance"
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from pipeline.console import UserError
+from pipeline.console import UserError, quoted
 from pipeline.files import read_text
 
 PARAMS = Path("params.yaml")
@@ -153,7 +153,7 @@ class _PlainLoader(yaml.SafeLoader):
             key = self.construct_object(given, deep=True)
             if key in seen:
                 line = given.start_mark.line + 1
-                raise yaml.YAMLError(f"line {line}: the key {_short(key)} is given twice")
+                raise yaml.YAMLError(f"line {line}: the key {quoted(key)} is given twice")
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -161,7 +161,7 @@ class _PlainLoader(yaml.SafeLoader):
         value = super().construct_yaml_float(node)
         if not math.isfinite(value):
             line = node.start_mark.line + 1
-            raise yaml.YAMLError(f"line {line}: {_short(node.value)}: a finite number is wanted")
+            raise yaml.YAMLError(f"line {line}: {quoted(node.value)}: a finite number is wanted")
         return value
 
 
@@ -171,11 +171,6 @@ _PlainLoader.add_constructor(_FLOAT, _PlainLoader.construct_yaml_float)
 _PlainLoader.add_implicit_resolver(
     _FLOAT, re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("+-0123456789")
 )
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:60] + "..."
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -224,7 +219,7 @@ def validate(model: type[Model], value: Any, where: Path) -> Model:
             raise UserError(f"{where}: {key}: missing; give it a value") from None
         said = fault["msg"].removeprefix("Value error, ")
         if isinstance(fault["input"], str | int | float | bool | None):
-            said += f", not {_short(fault['input'])}"
+            said += f", not {quoted(fault['input'])}"
         raise UserError(f"{where}: {key}: {said}" if key else f"{where}: {said}") from None
 
 

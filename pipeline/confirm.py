@@ -8,10 +8,10 @@ from optuna.trial import FrozenTrial
 from pipeline.compute import run_tasks
 from pipeline.config import Settings
 from pipeline.console import say
-from pipeline.folds import Progress, fold_tasks
+from pipeline.folds import Progress, fold_tasks, right_rows
 from pipeline.recipe import recipe_path, with_values
 from pipeline.scores import paired_p_value
-from pipeline.study import Study, pruned
+from pipeline.study import Study, best_first
 from pipeline.task import Data, Task
 from pipeline.tuned import choosing_rows
 
@@ -26,11 +26,9 @@ def candidates(settings: Settings, study: Study, trials: list[FrozenTrial]) -> l
     no better; what decides is `confirm`.
     """
     own = study.correct(study.recipe.own_choices())
-    complete = [trial for trial in trials if not pruned(trial)]
-    complete.sort(key=lambda trial: -(trial.value or 0.0))
     return [
         trial
-        for trial in complete[: settings.tune.confirm]
+        for trial in best_first(trials)[: settings.tune.confirm]
         if paired_p_value(study.correct(trial.params), own) < SIGNIFICANCE
     ]
 
@@ -43,16 +41,15 @@ def confirm(settings: Settings, study: Study, best: list[FrozenTrial]) -> list[d
     """
     half = np.zeros(len(study.data.train_labels), dtype=bool)
     half[choosing_rows(settings, study.data.train_labels, study.data.folds)] = True
-    once = settings.model_copy(update={"train": settings.train.model_copy(update={"repeats": 1})})
-    own = fold_tasks(once, study.name, study.recipe.model_copy(update={"search": {}}))
+    recipe = study.recipe.model_copy(update={"search": {}})
+    own = fold_tasks(settings, study.name, recipe, repeats=1)
     outcomes = []
     for trial in best:
         say(f"{study.name}: confirming trial {trial.number + 1} at full length")
         values = study.recipe.values(trial.params)
         changed = with_values(study.recipe, values, recipe_path(study.name))
-        own_right, right, whole = _race(
-            own, fold_tasks(once, study.name, changed), study.data, half
-        )
+        other = fold_tasks(settings, study.name, changed, repeats=1)
+        own_right, right, whole = _race(own, other, study.data, half)
         p_value = min(1.0, len(best) * paired_p_value(right, own_right))
         outcomes.append(
             {
@@ -81,8 +78,7 @@ def _race(
     for pair in zip(own, other, strict=True):
         for which, task in enumerate(pair):
             (result,) = run_tasks([task], data, Progress(task.name, [task]))
-            hits = result.probabilities.argmax(axis=1) == labels[result.held_out]
-            right[which, result.held_out] = hits
+            right[which] |= right_rows(result, labels)
             judged[result.held_out] = True
         rows = half & judged
         if right[1, rows].sum() <= right[0, rows].sum():

@@ -40,6 +40,12 @@ def one_line(text: str) -> str:
     )
 
 
+def quoted(value: object) -> str:
+    """A value from a file as a message quotes it, cut short."""
+    text = repr(value)
+    return text if len(text) <= 40 else text[:40] + "..."
+
+
 def say(message: str) -> None:
     """Print a line; square brackets in it are text, not markup."""
     console.print(escape(message))

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, console, run_command, say
-from pipeline.scores import difference_error
+from pipeline.scores import beyond_chance, difference_error
 
 
 def scores_on(deal: int, changes: list[str]) -> dict[str, float]:
@@ -67,7 +67,8 @@ def main(
     scores = {deal: scores_on(deal, change or []) for deal in deals}
     table, mean, error = report(settings, scores)
     console.print(table)
-    verdict = "CV promises too much" if mean < -2 * error else "CV does not promise too much"
+    too_much = mean < 0 and beyond_chance(mean, error)
+    verdict = f"CV {'promises' if too_much else 'does not promise'} too much"
     say(f"mean difference {mean:+.5f}, standard error {error:.5f}: {verdict}")
 
 

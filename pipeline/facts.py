@@ -11,30 +11,25 @@ import yaml
 
 from pipeline.config import PARAMS, Settings, read_yaml
 from pipeline.console import UserError, duration
-from pipeline.files import BLENDED, METRICS, SUBMISSION, TRAINED, TUNED, read_json, sha256_file
+from pipeline.files import (
+    AGAIN,
+    BLENDED,
+    METRICS,
+    SUBMISSION,
+    TRAINED,
+    TUNED,
+    read_json,
+    sha256_file,
+)
 from pipeline.ledger import number, read_ledger
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.revision import git
 from pipeline.scores import difference_error
-from pipeline.stage import stage_seconds
+from pipeline.tracking import flatten
 
-AGAIN = "delete it and run `dvc repro`"
 # What says how large a layer is; norms and activations are left out of the short form.
 SIZES = ("filters", "units", "kernel_size", "pool_size", "rate", "cropping")
 LEFT_OUT = ("BatchNormalization", "ReLU", "Activation", "LeakyReLU", "Flatten")
-
-
-def results(path: Path, *keys: str) -> dict[str, Any]:
-    """A stage's JSON file.
-
-    Raises:
-        UserError: it is missing, damaged, or lacks one of `keys`.
-    """
-    value = read_json(path)
-    for key in keys:
-        if not isinstance(value, dict) or key not in value:
-            raise UserError(f"{path} has no {key}: an older run made it; {AGAIN}")
-    return dict(value)
 
 
 def table(path: Path, *columns: str) -> pd.DataFrame:
@@ -90,8 +85,8 @@ def load_run(settings: Settings) -> Run:
     Raises:
         UserError: a file is missing, damaged, or of another run.
     """
-    final = results(METRICS, "cv_accuracy", "cv_accuracy_low", "cv_accuracy_high")
-    blended = results(BLENDED / "metrics.json", "cv_accuracy", "cv_rows", "members")
+    final = read_json(METRICS, "cv_accuracy", "cv_accuracy_low", "cv_accuracy_high")
+    blended = read_json(BLENDED / "metrics.json", "cv_accuracy", "cv_rows", "members")
     if set(blended["members"]) != set(settings.recipes):
         raise UserError(f"{PARAMS}: recipes: others than the last run's; run `dvc repro`")
     if final["cv_accuracy"] != blended["cv_accuracy"]:
@@ -116,7 +111,7 @@ def load_run(settings: Settings) -> Run:
         board_rows=board_rows,
         members=blended["members"],
         trained={
-            name: results(TRAINED / name / "metrics.json", *wanted) for name in settings.recipes
+            name: read_json(TRAINED / name / "metrics.json", *wanted) for name in settings.recipes
         },
         sha256=digest,
     )
@@ -128,20 +123,12 @@ def changed_settings() -> list[tuple[str, Any, Any]] | None:
         committed = yaml.safe_load(git("show", f"HEAD:./{PARAMS}"))
     except (OSError, subprocess.CalledProcessError, yaml.YAMLError):
         return None
-    before, now = _flat(committed), _flat(read_yaml(PARAMS))
+    before, now = flatten(committed), flatten(read_yaml(PARAMS))
     return [
         (key, before.get(key), now.get(key))
         for key in sorted({*before, *now})
         if before.get(key) != now.get(key)
     ]
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """`{"a": {"b": [1, 2]}}` -> `{"a.b": [1, 2]}`."""
-    if not isinstance(value, dict):
-        return {prefix.removesuffix("."): value}
-    parts = (_flat(inner, f"{prefix}{key}.") for key, inner in value.items())
-    return {key: leaf for part in parts for key, leaf in part.items()}
 
 
 def in_short(recipe: Recipe) -> str:
@@ -201,14 +188,4 @@ def recipes(run: Run) -> list[dict[str, Any]]:
                 "training": duration(trained.get("seconds", 0)),
             }
         )
-    return shown
-
-
-def times(run: Run) -> list[tuple[str, str]]:
-    """Each stage, and how long it took when it last ran here."""
-    trained = (f"train-{name}" for name in run.settings.recipes)
-    shown = []
-    for name in ("download", "preprocess", "tune", *trained, "ensemble", "submission"):
-        seconds = stage_seconds(name)
-        shown.append((name.replace("-", "@"), "-" if seconds is None else duration(seconds)))
     return shown

@@ -31,6 +31,7 @@ SCORES = ("cv_accuracy", "cv_accuracy_low", "cv_accuracy_high")  # what it holds
 ROOT = Path(os.environ.get("DVC_ROOT", "."))
 CACHE = ROOT / "experiments/cache"
 DATABASE = ROOT / "experiments/mlflow.db"
+AGAIN = "delete it and run `dvc repro`"  # what to do about a file of ours
 JSON_LIMIT = 1 << 24  # bytes
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -116,13 +117,13 @@ def read_json(path: Path, *wanted: str) -> Any:
     try:
         value = json.loads(read_text(path, JSON_LIMIT))
         missing = [key for key in wanted if key not in value]
-        if missing:
-            raise ValueError(f"no {missing[0]} in it")
-        return value
     except FileNotFoundError:
         raise UserError(f"{path} is missing; `dvc repro` makes it") from None
     except (ValueError, TypeError, OSError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it and run `dvc repro`") from None
+        raise UserError(f"{path} is damaged ({error}); {AGAIN}") from None
+    if missing:
+        raise UserError(f"{path} has no {missing[0]}: an older run made it; {AGAIN}")
+    return value
 
 
 def remove_unfinished(folder: Path, pattern: str = ".*-????????.*") -> None:
@@ -163,7 +164,7 @@ def read_array(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise UserError(f"{path} is missing; `dvc repro` makes it") from None
     except (ValueError, EOFError, OSError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it and run `dvc repro`") from None
+        raise UserError(f"{path} is damaged ({error}); {AGAIN}") from None
 
 
 def sha256_file(path: Path) -> str:

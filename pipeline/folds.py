@@ -2,7 +2,10 @@
 
 import time
 
+import numpy as np
+
 from pipeline.checkpoint import Epoch
+from pipeline.compute import Result
 from pipeline.config import Settings
 from pipeline.console import duration, say
 from pipeline.hardware import resolve_precision
@@ -10,8 +13,10 @@ from pipeline.recipe import Recipe
 from pipeline.task import Task
 
 
-def fold_tasks(settings: Settings, name: str, recipe: Recipe) -> list[Task]:
-    """The recipe's folds, each a task, `train.repeats` times."""
+def fold_tasks(
+    settings: Settings, name: str, recipe: Recipe, repeats: int | None = None
+) -> list[Task]:
+    """The recipe's folds, each a task, `repeats` times; None: as often as `train.repeats` says."""
     return [
         Task(
             name=name,
@@ -23,7 +28,7 @@ def fold_tasks(settings: Settings, name: str, recipe: Recipe) -> list[Task]:
             fold=fold,
             repeat=repeat,
         )
-        for repeat in range(settings.train.repeats)
+        for repeat in range(repeats or settings.train.repeats)
         for fold in range(settings.preprocess.folds)
     ]
 
@@ -31,6 +36,13 @@ def fold_tasks(settings: Settings, name: str, recipe: Recipe) -> list[Task]:
 def label(task: Task) -> str:
     """`fold 1`, or of a repeat `fold 1 repeat 2`."""
     return f"fold {task.fold + 1}" + (f" repeat {task.repeat + 1}" if task.repeat else "")
+
+
+def right_rows(result: Result, labels: np.ndarray) -> np.ndarray:
+    """The train rows that a fold's network labels right unseen; bool (rows,)."""
+    right = np.zeros(len(labels), dtype=bool)
+    right[result.held_out] = result.probabilities.argmax(axis=1) == labels[result.held_out]
+    return right
 
 
 class Progress:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipeline.config import Settings
 from pipeline.console import warn
 from pipeline.journal import JOURNALS, Entry, Journal, journals
 from pipeline.mlflow_store import Store, permanent
@@ -110,7 +109,7 @@ def _deliver_leftover(journal: Journal) -> None:
     _locked(journal, work)
 
 
-def deliver_leftovers(_settings: Settings | None = None) -> None:
+def deliver_leftovers() -> None:
     """Send what processes that have ended left over; a server that does not answer is warned of."""
     try:
         for journal in journals():

@@ -104,7 +104,7 @@ class Store:
         if run and not entry["child"]:
             self.runs[own] = run.info.run_id
             self.client.update_run(run.info.run_id, status="RUNNING")
-            self._tags(run.info.run_id, entry)
+            self.client.log_batch(run.info.run_id, tags=[RunTag(*each) for each in tags.items()])
             return
         if run:
             self.client.delete_run(run.info.run_id)
@@ -123,10 +123,6 @@ class Store:
         metrics = [Metric(key, value, entry["time"], step) for key, value, step in entry["metrics"]]
         for first in range(0, len(metrics), BATCH):
             self.client.log_batch(run_id, metrics=metrics[first : first + BATCH])
-
-    def _tags(self, run_id: str, entry: Entry) -> None:
-        tags = [RunTag(key, value) for key, value in entry["tags"].items()]
-        self.client.log_batch(run_id, tags=tags)
 
     def _data(self, run_id: str, entry: Entry) -> None:
         profile = f'{{"rows": {entry["rows"]}}}'

@@ -14,19 +14,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.config import RECIPE_NAME, Frozen, read_yaml, validate
 from pipeline.console import UserError
-from pipeline.files import TUNED
-from pipeline.search import Search
+from pipeline.files import AGAIN, TUNED
+from pipeline.search import Search, spelled_out
 
 RECIPES = Path("experiments/recipes")
-
-
-def _named(value: Any) -> Any:
-    """`Flatten` means `{Flatten: {}}`, and `{Flatten: }` the same."""
-    if isinstance(value, str):
-        return {value: {}}
-    if isinstance(value, dict):
-        return {name: {} if given is None else given for name, given in value.items()}
-    return value
 
 
 def _single(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -38,7 +29,7 @@ def _single(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 # A Keras class by its name, and its arguments.
-Named = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named), AfterValidator(_single)]
+Named = Annotated[dict[str, dict[str, Any]], BeforeValidator(spelled_out), AfterValidator(_single)]
 
 
 class Augmentation(Frozen):
@@ -234,5 +225,5 @@ def load_recipe(name: str, tuned: bool = False) -> Recipe:
     path = TUNED / f"{name}.yaml"
     values = read_yaml(path).get("values") or {}
     if not isinstance(values, dict):
-        raise UserError(f"{path}: values: a mapping is wanted; delete it and run `dvc repro`")
+        raise UserError(f"{path}: values: a mapping is wanted; {AGAIN}")
     return with_values(recipe, values, path)

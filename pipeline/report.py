@@ -10,10 +10,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pipeline.advice import advice
 from pipeline.comparisons import earlier_runs, published, sent, verdict
 from pipeline.config import Settings, load_settings
-from pipeline.console import UserError, run_command, say
-from pipeline.facts import AGAIN, Run, changed_settings, load_run, recipes, times
-from pipeline.files import BLENDED, TRAINED, read_json, write_text
+from pipeline.console import UserError, duration, run_command, say
+from pipeline.facts import Run, changed_settings, load_run, recipes
+from pipeline.files import AGAIN, BLENDED, TRAINED, read_json, write_text
 from pipeline.revision import git_state, stale_stages
+from pipeline.stage import stage_seconds
 
 REPORT = Path("experiments/report.html")
 MOST_TRAINED = 8  # recipes whose own pictures are shown, the heaviest: the page stays small
@@ -71,13 +72,14 @@ def render(run: Run) -> str:
     context: dict[str, Any] = {
         "run": run,
         "settings": run.settings,
+        "duration": duration,
         "verdict": verdict(*run.gap) if run.gap else None,
         "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "git": git_state(),
         "stale": stale,
         "changed": changed_settings(),
         "recipes": recipes(run),
-        "times": times(run),
+        "seconds": stage_seconds(run.settings.recipes),
         "earlier": earlier,
         "last": next((each for each in earlier if not each["same"]), None),
         "sent": sent(),

@@ -30,6 +30,11 @@ def difference_error(first: tuple[float, int], second: tuple[float, int]) -> flo
     return math.sqrt(sum(share * (1 - share) / rows for share, rows in (first, second)))
 
 
+def beyond_chance(difference: float, error: float) -> bool:
+    """Whether a difference is more than chance gives: over two standard errors."""
+    return abs(difference) > 2 * error
+
+
 def paired_p_value(candidate: np.ndarray, baseline: np.ndarray) -> float:
     """How easily chance makes the candidate look this much better: McNemar's exact test, one-sided.
 

@@ -111,14 +111,14 @@ class Search(Frozen):
                 return value
         elif isinstance(self.categorical, dict):
             for name, known in self.categorical.items():
-                if _spelled_out(known) == _spelled_out(value):
+                if spelled_out(known) == spelled_out(value):
                     return name
         elif value in (self.categorical or ()):
             return value
         raise ValueError(f"the recipe's own {value!r} is not in the range")
 
 
-def _spelled_out(value: Any) -> Any:
+def spelled_out(value: Any) -> Any:
     """A layer's short forms, `Flatten` and `{Flatten: }`, as `{Flatten: {}}`."""
     if isinstance(value, str):
         return {value: {}}

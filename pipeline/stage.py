@@ -1,7 +1,7 @@
 """What every stage does around its own work: its lock, its inputs looked through, its time."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,7 +45,14 @@ def stage(name: str) -> Iterator[None]:
     write_json(SECONDS / f"{name}.json", round(seconds, 1))
 
 
-def stage_seconds(name: str) -> float | None:
-    """How long the stage took when it last ran here, in seconds; None if it never did."""
-    path = SECONDS / f"{name}.json"
-    return float(read_json(path)) if path.exists() else None
+def stage_seconds(recipes: Iterable[str]) -> dict[str, float | None]:
+    """How long each stage took when it last ran here, in seconds; None if it never did."""
+    trained = [f"train-{name}" for name in recipes]
+    paths = {
+        name: SECONDS / f"{name}.json"
+        for name in ("download", "preprocess", "tune", *trained, "ensemble", "submission")
+    }
+    return {
+        name.replace("-", "@"): float(read_json(path)) if path.exists() else None
+        for name, path in paths.items()
+    }

@@ -27,7 +27,7 @@ from pipeline.config import Settings, read_yaml
 from pipeline.console import say, warn
 from pipeline.curves import CURVES, watcher
 from pipeline.files import CACHE, STUDIES, sha256_json, write_json
-from pipeline.folds import fold_tasks
+from pipeline.folds import fold_tasks, right_rows
 from pipeline.recipe import Recipe, load_recipe, recipe_path, with_values
 from pipeline.sealed import is_intact, seal
 from pipeline.search import suggest
@@ -134,10 +134,13 @@ class Study:
         """
         (result,) = run_tasks([task], self.data, lambda _task, history: look(history))
         look(result.history)
-        right = np.zeros(len(self.data.train_labels), dtype=bool)
-        hits = result.probabilities.argmax(axis=1) == self.data.train_labels[result.held_out]
-        right[result.held_out] = hits
-        return right, len(hits)
+        return right_rows(result, self.data.train_labels), len(result.held_out)
+
+
+def best_first(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """Those that ran to their end, the most accurate first, the earlier of equals."""
+    complete = [trial for trial in trials if not pruned(trial)]
+    return sorted(complete, key=lambda trial: -(trial.value or 0.0))
 
 
 def pruned(trial: FrozenTrial) -> bool:
@@ -155,10 +158,9 @@ def open_study(settings: Settings, name: str, data: Data) -> Study:
     recipe = load_recipe(name)
     rows = tuple(tuning_rows(settings, data.train_labels, data.folds).tolist())
     epochs = settings.tune.epochs or recipe.epochs
-    once = settings.model_copy(update={"train": settings.train.model_copy(update={"repeats": 1})})
     tasks = [
         replace(task, epochs=epochs, rows=rows, test=False)
-        for task in fold_tasks(once, name, recipe)
+        for task in fold_tasks(settings, name, recipe, repeats=1)
     ]
     space = {key: search.model_dump() for key, search in recipe.search.items()}
     first = [recipe.own_choices(), *_known_best(name, recipe)]

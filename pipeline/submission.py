@@ -68,14 +68,8 @@ def write_submission(path: Path, probabilities: np.ndarray, competition: Competi
 def show_whole(settings: Settings, metrics: dict[str, float], blended: dict[str, Any]) -> None:
     """Put the scores beside other executions', and link the stages that this one took over."""
     execution = tracking.execution(settings)
-    stages = [
-        "download",
-        "preprocess",
-        "tune",
-        *map("train-{}".format, settings.recipes),
-        "ensemble",
-    ]
-    seconds = sum(stage_seconds(name) or 0.0 for name in stages)
+    before = {**stage_seconds(settings.recipes), "submission": None}  # this stage has not ended
+    seconds = sum(each or 0.0 for each in before.values())
     tracking.log_metrics(execution, metrics | {"seconds": seconds})
     for name in settings.recipes:
         study = read_yaml(TUNED / f"{name}.yaml").get("study")

@@ -7,7 +7,7 @@ from rich.table import Table
 from pipeline.config import Settings, load_settings
 from pipeline.console import console, duration, run_command
 from pipeline.files import BLENDED, METRICS, SCORES, SUBMISSION, TRAINED, read_json
-from pipeline.scores import difference_error
+from pipeline.scores import beyond_chance, difference_error
 from pipeline.stage import stage_seconds
 
 
@@ -38,7 +38,7 @@ def _scores(settings: Settings) -> Table:
         table.add_row("[bold]local leaderboard", score, "digits whose labels no stage has seen")
         cv, board = (final["cv_accuracy"], blended["cv_rows"]), final["leaderboard_accuracy"]
         error = difference_error(cv, (board, settings.competition.test_rows or blended["cv_rows"]))
-        beyond = abs(board - cv[0]) > 2 * error
+        beyond = beyond_chance(board - cv[0], error)
         said = "[red]beyond chance: is something leaking, or are the rows of another kind?"
         table.add_row(
             "leaderboard minus CV",
@@ -49,11 +49,9 @@ def _scores(settings: Settings) -> Table:
 
 
 def _times(settings: Settings) -> Table:
-    trained = (f"train-{name}" for name in settings.recipes)
     table = Table("stage", "time", title="Time, when last run", title_justify="left")
-    for name in ["download", "preprocess", "tune", *trained, "ensemble", "submission"]:
-        seconds = stage_seconds(name)
-        table.add_row(name.replace("-", "@"), "-" if seconds is None else duration(seconds))
+    for name, seconds in stage_seconds(settings.recipes).items():
+        table.add_row(name, "-" if seconds is None else duration(seconds))
     return table
 
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 import polars as pl
 
-from pipeline.console import UserError
+from pipeline.console import UserError, quoted
 from pipeline.files import UTF16, open_file, read_text, replacing
 
 BLOCK_BYTES = 8 << 20
@@ -102,14 +102,14 @@ def _check_header(path: Path, line: bytes, columns: list[str]) -> None:
         )
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
-        raise UserError(f"{path}: header: the column {_short(twice)} is there twice; {MEND}")
+        raise UserError(f"{path}: header: the column {quoted(twice)} is there twice; {MEND}")
     if len(names) != len(columns):
         raise UserError(
             f"{path}: header: {len(names)} columns where {len(columns)} are wanted; {MEND}"
         )
     position = next(i for i, name in enumerate(names) if name != columns[i])
     raise UserError(
-        f"{path}: header: column {position + 1} is {_short(names[position])}, "
+        f"{path}: header: column {position + 1} is {quoted(names[position])}, "
         f"not {columns[position]!r}; {MEND}"
     )
 
@@ -155,7 +155,7 @@ def _locate_fault(path: Path, block: bytes, columns: list[str], rows_before: int
             whole = _WHOLE.fullmatch(cell)
             if whole is None or int(whole[1]) > 255:
                 raise UserError(
-                    f"{path}: row {row}, column {column}: {_short(cell)} is not "
+                    f"{path}: row {row}, column {column}: {quoted(cell)} is not "
                     f"a whole number 0..255; {MEND}"
                 )
 
@@ -165,7 +165,3 @@ def _check_count(path: Path, row: int, cells: int, columns: list[str]) -> None:
         raise UserError(
             f"{path}: row {row}: {cells} cells where the header has {len(columns)}; {MEND}"
         )
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 20 else text[:20] + "...")

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.config import Settings, load_settings
+from pipeline.config import Settings
 from pipeline.console import UserError, run_command, say, warn
 from pipeline.files import DATABASE, sha256_json
 from pipeline.journal import Journal, journals, keep
@@ -158,11 +158,6 @@ def log_history(own: str | None, history: list[dict[str, float]]) -> None:
     _append("metrics", own, metrics=rows)
 
 
-def log_tags(own: str | None, tags: dict[str, str]) -> None:
-    """Set tags of a run."""
-    _append("tags", own, tags=tags)
-
-
 def log_data(own: str | None, name: str, digest: str, rows: int, use: str) -> None:
     """Log which data a run used, as an MLflow dataset: `use` is `training` or `test`."""
     _append("data", own, name=name, digest=digest[:36], rows=rows, use=use)
@@ -240,7 +235,7 @@ def main(
     if flush:
         from pipeline.follow import deliver_leftovers  # imports mlflow
 
-        deliver_leftovers(load_settings())
+        deliver_leftovers()
     left = [journal for journal in journals() if not journal.writer_lives()]
     count = sum(len(journal.entries()) - journal.sent() for journal in left)
     if count and flush:

@@ -22,7 +22,7 @@ from pipeline.models import check_recipe
 from pipeline.recipe import load_recipe, recipe_path
 from pipeline.scores import share_interval
 from pipeline.stage import stage
-from pipeline.study import Study, open_study, pruned
+from pipeline.study import Study, best_first, open_study, pruned
 from pipeline.task import Data, load_data
 
 
@@ -81,8 +81,7 @@ def log_trial(
 def decide(settings: Settings, study: Study, trials: list[FrozenTrial]) -> dict[str, Any]:
     """What the recipe's YAML file is to say: the values that were taken, and why."""
     own = study.recipe.own_choices()
-    complete = [trial for trial in trials if not pruned(trial)]
-    best = max(complete, key=lambda trial: trial.value or 0.0)
+    best = best_first(trials)[0]
     confirmed = confirm(settings, study, candidates(settings, study, trials))
     better = [each for each in confirmed if each["beats"]]
     winner = max(better, key=lambda each: each["accuracy"], default=None)

@@ -9,8 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).parent.parent
+# The machine may be busy: no test depends on the time that something takes.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 TINY: dict[str, Any] = {
     "description": "A network that trains in a second.",
@@ -44,6 +48,14 @@ TINY: dict[str, Any] = {
 def write_yaml(path: Path, value: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(value, sort_keys=False))
+
+
+def write_docs(path: Path, lines: list[str]) -> None:
+    """Write a page that a test makes of what it saw; fail if that changed it, so that one looks."""
+    written = "\n".join(lines) + "\n"
+    if not path.exists() or path.read_text() != written:
+        path.write_text(written)
+        pytest.fail(f"{path.relative_to(REPOSITORY)} was written anew: look at it, and commit it")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,10 +8,8 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +21,7 @@ import pytest
 import yaml
 from checkout import commit, copy_checkout, environment, run
 from conftest import REPOSITORY
+from loopback import free_port, wait_for
 from mlflow.tracking import MlflowClient
 
 pytestmark = pytest.mark.slow
@@ -49,22 +48,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(folder, "dvc", "exp", "run", "--name", "fewer-epochs", "-S", "train.epochs=12")
     run(folder, sys.executable, "-m", "pipeline.report")
     return folder
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 180
-    while time.monotonic() < until and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.2)
-    raise AssertionError("nothing listens")
 
 
 @pytest.fixture(scope="module")

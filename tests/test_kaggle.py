@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY, write_yaml
+from conftest import REPOSITORY, write_docs, write_yaml
 from kaggle_server import SLUG, TOKEN, Kaggle, Server
 
 from pipeline import doctor, kaggle_files, kaggle_submit, upload
@@ -544,8 +544,4 @@ def test_the_table_in_docs_is_what_was_seen() -> None:
         "|---|---|---|---|---|",
         *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in SEEN),
     ]
-    text = "\n".join(lines) + "\n"
-    if not DOCS.exists() or DOCS.read_text() != text:
-        DOCS.parent.mkdir(exist_ok=True)
-        DOCS.write_text(text)
-        pytest.fail("docs/kaggle.md was written anew: look at it, and commit it")
+    write_docs(DOCS, lines)

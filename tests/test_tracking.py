@@ -1,6 +1,5 @@
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import mlflow
 import numpy as np
 import pytest
 from conftest import REPOSITORY, write_yaml
+from loopback import free_port, wait_for
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
@@ -191,10 +191,7 @@ def test_a_failure_and_an_interruption_are_marked(settings: Settings) -> None:
 @pytest.fixture
 def server(project: Path) -> Iterator[str]:
     """An MLflow server on loopback that is not up yet; `start` is in its URI's port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
+    yield f"http://127.0.0.1:{free_port()}"
 
 
 def start_server(uri: str) -> subprocess.Popen[bytes]:
@@ -205,13 +202,8 @@ def start_server(uri: str) -> subprocess.Popen[bytes]:
          "--artifacts-destination", str(Path("served").resolve())],
         env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    until = time.monotonic() + 90
-    while time.monotonic() < until:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", int(uri.rpartition(":")[2]))) == 0:
-                return process
-        time.sleep(0.2)
-    raise AssertionError("the server did not start")
+    wait_for(int(uri.rpartition(":")[2]), process)
+    return process
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """MLflow's server down, slow, dying, and back again: the training goes on, with the same files."""
 
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +11,8 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from loopback import free_port
 
 from chaos import traces
 from chaos.experiment import Experiment
@@ -40,13 +41,6 @@ def experiments() -> list[Experiment]:
         name = f"server-{how}-{stage}"
         found.append(Experiment("servers", name, partial(sick, how=how, stage=stage), about))
     return [*found, Experiment("servers", "server-back-train", back, {"how": "back"})]
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 class Sick(BaseHTTPRequestHandler):

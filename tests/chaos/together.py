@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from loopback import free_port
 
 from chaos import traces
 from chaos.experiment import Experiment
 from chaos.project import DONE, LIMIT, Project, last_line, require
-from chaos.servers import free_port
 from chaos.workshop import Workshop
 
 OTHER = "other"
