@@ -1,5 +1,6 @@
 """Reads a stage's journal as it grows and sends it to MLflow; a process beside the stage's own."""
 
+import contextlib
 import signal
 import sys
 import time
@@ -79,8 +80,9 @@ def _first_line(error: Exception) -> str:
 def _told(error: Exception) -> None:
     """Warn once, until it is got over."""
     if not DOWN.exists():
-        DOWN.parent.mkdir(parents=True, exist_ok=True)
-        DOWN.write_text(_first_line(error))
+        with contextlib.suppress(OSError):  # a full disk, it may be: then this is said again
+            DOWN.parent.mkdir(parents=True, exist_ok=True)
+            DOWN.write_text(_first_line(error))
         warn(
             f"MLflow cannot be reached, the work goes on: {_first_line(error)}; what is not sent "
             f"is kept: the next stage sends it, or `python -m pipeline.tracking --flush`"
@@ -156,4 +158,7 @@ if __name__ == "__main__":
     # A terminal's Ctrl-C and a kill of the group are the stage's to answer; this one sends the end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    follow(Journal(Path(sys.argv[1])))
+    try:
+        follow(Journal(Path(sys.argv[1])))
+    except OSError as error:
+        warn(f"tracking: nothing more is sent for now, the work goes on: {_first_line(error)}")

@@ -219,7 +219,8 @@ def _wait(settings: Settings) -> None:
     patience = PATIENCE_SERVER if settings.tracking.uri else PATIENCE_HERE
     until = time.monotonic() + patience
     while journal.path.exists() and not journal.path.with_suffix(".left").exists():
-        if time.monotonic() > until:
+        ended = all(process.poll() is not None for process in _follower)
+        if ended or time.monotonic() > until:
             break
         time.sleep(0.02)
     else:

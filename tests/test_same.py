@@ -1,5 +1,10 @@
-"""Same in, same out: another place, time zone, locale, mask, hash seed, order. `make test-faults`."""
+"""Same in, same out: another place, time zone, mask, order, user ... `make test-faults`."""
 
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +41,41 @@ def outcome(folder: Path, recipes: tuple[str, ...], uri: str | None) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run, to hold the others against."""
+    folder = outcome(tmp_path_factory.mktemp("same") / "one", RECIPES, None)
+    run(folder, "dvc", "repro")
+    return folder
+
+
+def require_the_same(one: Path, other: Path) -> None:
+    for name in IDENTICAL:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
 def test_the_same_files_wherever_and_however_it_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = outcome(tmp_path / "one", RECIPES, None)
-    run(one, "dvc", "repro")
     other = outcome(tmp_path / "somewhere else/another", RECIPES[::-1], "off")
     for name, value in OTHERWISE.items():
         monkeypatch.setenv(name, value)
     assert environment(other)["TZ"] == OTHERWISE["TZ"]
     run(other, "sh", "-c", "umask 077; dvc repro")
-    for name in IDENTICAL:
-        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    require_the_same(first, other)
     assert not (other / "experiments/mlflow.db").exists()
+
+
+def test_the_same_files_by_another_user(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    become = ["runuser", "-u", "nobody", "--"]
+    if os.getuid() != 0 or subprocess.run([*become, sys.executable, "-c", ""]).returncode:
+        pytest.skip("needs root, and a Python and a checkout that `nobody` may read")
+    folder = Path(tempfile.mkdtemp())
+    try:
+        monkeypatch.setenv("HOME", str(folder))
+        other = outcome(folder / "one", RECIPES, None)
+        subprocess.run(["chown", "-R", "nobody", folder], check=True)
+        run(other, *become, "dvc", "repro")
+        require_the_same(first, other)
+    finally:
+        shutil.rmtree(folder)

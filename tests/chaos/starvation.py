@@ -136,14 +136,15 @@ def refused(project: Project, stage: str, *words: str, prefix: tuple[str, ...] =
     return said[:300]
 
 
-def recovers(project: Project, stage: str) -> None:
-    """`dvc repro` again must end green, with the undisturbed run's files."""
+def recovers(project: Project, stage: str, study: bool = True) -> None:
+    """`dvc repro` again must end green, with the undisturbed run's files, and its study."""
     project.repro(TARGETS[stage])
     project.settle()
     project.check_so_far()
     traces.check_folders(project, stage)
     traces.check_mlflow(project, "download")  # nothing is left RUNNING
-    traces.check_study(project, stage)
+    if study:
+        traces.check_study(project, stage)
 
 
 def without_room(shop: Workshop, stage: str, folder: str, room: str) -> dict[str, Any]:
@@ -154,7 +155,8 @@ def without_room(shop: Workshop, stage: str, folder: str, room: str) -> dict[str
             said = refused(project, stage, "No space left", "disk full")
             require(folder in said or folder == ".dvc/cache", f"{folder} is not named: {said}")
             again(path, "size=2g,nr_inodes=100000")
-            recovers(project, stage)
+            # What is mounted on the cache hides the study that an earlier stage left there.
+            recovers(project, stage, study=(stage, folder) != ("train", "experiments/cache"))
     return {"said": said}
 
 
