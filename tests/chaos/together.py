@@ -73,12 +73,15 @@ def two_recipes(shop: Workshop) -> dict[str, Any]:
                 for name in ("tiny", OTHER)]  # fmt: skip
         codes = _finish(project, *both)
         require(codes == [0, 0], f"{codes}: {last_line(project.printed())}")
+        trained = project.path / f"experiments/train/{OTHER}"
+        require((trained / "oof.npy").exists(), "no oof.npy")
+        shutil.rmtree(trained)  # the undisturbed run has no such recipe
+        (tuned / f"{OTHER}.yaml").unlink()
         project.check_so_far()
         traces.check_folders(project, "train")
         traces.check_mlflow(project, "train")
         statuses = {name: status for name, status, _ in traces.runs(project.path)}
         require(statuses.get(f"train {OTHER}") == "FINISHED", f"MLflow: {statuses}")
-        require((project.path / f"experiments/train/{OTHER}/oof.npy").exists(), "no oof.npy")
         return {}
 
 
