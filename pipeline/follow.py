@@ -10,12 +10,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pipeline.console import warn
-from pipeline.journal import JOURNALS, Entry, Journal, journals
+from pipeline.journal import DOWN, Entry, Journal, journals
 from pipeline.mlflow_store import Store, permanent
 
 LOOK_EVERY = 0.2  # seconds
 TRY_AGAIN_AFTER = 15.0  # seconds after a server did not answer
-DOWN = JOURNALS / "down"  # there while a fault has been told of and not got over
 
 
 class _Sender:

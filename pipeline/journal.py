@@ -18,6 +18,7 @@ import psutil
 from pipeline.files import CACHE, replacing, sha256_file
 
 JOURNALS = CACHE / "tracking"
+DOWN = JOURNALS / "down"  # there while a server that does not answer has been told of
 KEPT = JOURNALS / "files"  # copies of the files that entries speak of, by their digests
 Entry = dict[str, Any]
 

@@ -20,7 +20,7 @@ import typer
 from pipeline.config import Settings
 from pipeline.console import UserError, run_command, say, warn
 from pipeline.files import DATABASE, sha256_json
-from pipeline.journal import Journal, journals, keep
+from pipeline.journal import DOWN, Journal, journals, keep
 from pipeline.revision import checkout_name, code_sha256, where_from
 
 VERSIONS = ("tensorflow", "keras", "numpy", "optuna", "mlflow", "dvc", "scikit-learn")
@@ -219,8 +219,11 @@ def _wait(settings: Settings) -> None:
     patience = PATIENCE_SERVER if settings.tracking.uri else PATIENCE_HERE
     until = time.monotonic() + patience
     while journal.path.exists() and not journal.path.with_suffix(".left").exists():
-        ended = all(process.poll() is not None for process in _follower)
-        if ended or time.monotonic() > until:
+        if all(process.poll() is not None for process in _follower):
+            break
+        if time.monotonic() > until:
+            if not DOWN.exists():
+                warn("MLflow is slow to answer: what it did not take yet is sent beside the work")
             break
         time.sleep(0.02)
     else:
