@@ -5,7 +5,6 @@ import filecmp
 import signal
 import subprocess
 import time
-import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -61,7 +60,11 @@ class Project:
     reference: Path
     random: Random
     more: dict[str, str] = field(default_factory=dict)  # environment
-    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def mark(self) -> str:
+        """What its processes are known by, also those of a `make chaos` that was killed."""
+        return str(self.path)
 
     @property
     def log(self) -> Path:

@@ -38,11 +38,12 @@ class Workshop:
         for old in self.folder.glob("base-*"):
             shutil.rmtree(old)
         work = self.folder / "work"
+        project = Project(work, work, self.random)
+        project.end_all()
         shutil.rmtree(work, ignore_errors=True)
         params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
         params["recipes"], params["preprocess"]["folds"] = ["tiny"], 2
         copy_checkout(work, params)
-        project = Project(work, work, self.random)
         for stage in self.stages:
             self._keep(work, stage)
             project.repro(TARGETS[stage])
@@ -59,11 +60,11 @@ class Workshop:
     def project(self, before: str, name: str = "work") -> Iterator[Project]:
         """Yield a copy of the project as it was before a stage; end its processes afterwards."""
         path = self.folder / name
-        shutil.rmtree(path, ignore_errors=True)
+        project = Project(path, self.base / DONE, self.random)
+        project.end_all()
         copy_project(self.base / before, path)
         # Modules on which no stage's files depend may have changed since.
         shutil.copytree(REPOSITORY / "pipeline", path / "pipeline", dirs_exist_ok=True)
-        project = Project(path, self.base / DONE, self.random)
         project.log.unlink(missing_ok=True)
         try:
             yield project
