@@ -165,6 +165,15 @@ class _PlainLoader(yaml.SafeLoader):
         return value
 
 
+# YAML 1.2's words for true and false, as DVC reads them; to PyYAML `off` would be false too.
+_BOOL = "tag:yaml.org,2002:bool"
+_PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOL]
+    for first, resolvers in _PlainLoader.yaml_implicit_resolvers.items()
+}
+_PlainLoader.add_implicit_resolver(
+    _BOOL, re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 _FLOAT = "tag:yaml.org,2002:float"
 _PlainLoader.add_constructor(_FLOAT, _PlainLoader.construct_yaml_float)
 # 1e-3 is a number to YAML 1.2, to DVC and to people; PyYAML alone would take it for text.

@@ -153,8 +153,12 @@ def _without_warnings() -> AbstractContextManager[Any]:
     return warnings.catch_warnings(action="ignore", category=ExperimentalWarning)
 
 
-def open_study(settings: Settings, name: str, data: Data) -> Study:
-    """Open the recipe's study, with the trials it has; end those a kill left running."""
+def open_study(settings: Settings, name: str, data: Data, go_on: bool = False) -> Study:
+    """Open the recipe's study, with the trials it has; end those a kill left running.
+
+    It begins with the recipe's own values and the best of the study in experiments/studies. With
+    `go_on` it is that study itself, if nothing that decides its trials has changed.
+    """
     recipe = load_recipe(name)
     rows = tuple(tuning_rows(settings, data.train_labels, data.folds).tolist())
     epochs = settings.tune.epochs or recipe.epochs
@@ -163,9 +167,12 @@ def open_study(settings: Settings, name: str, data: Data) -> Study:
         for task in fold_tasks(settings, name, recipe, repeats=1)
     ]
     space = {key: search.model_dump() for key, search in recipe.search.items()}
-    first = [recipe.own_choices(), *_known_best(name, recipe)]
-    decides = [space, first, settings.tune.pruner, *(fingerprint(task, data) for task in tasks)]
-    key = sha256_json(decides)[:24]
+    decides = [settings.tune.pruner, *(fingerprint(task, data) for task in tasks)]
+    own, long = recipe.own_choices(), _long_study(name)
+    first, its_first = [own, *_best_of(long, recipe)], long.get("first", [own])
+    if go_on and long.get("study") == _key(space, its_first, decides):
+        first = its_first
+    key = _key(space, first, decides)
     _say_what_changed(name, space, key)
     path = CACHE / "tune" / f"{name}-{key}.log"
     with _without_warnings():
@@ -187,12 +194,20 @@ def open_study(settings: Settings, name: str, data: Data) -> Study:
     return Study(name, recipe, tasks, data, settings.tune.pruner, first, trials, key, path)
 
 
-def _known_best(name: str, recipe: Recipe) -> list[dict[str, Any]]:
-    """The best choices of the committed study of the same space, if there is one."""
+def _key(space: dict[str, Any], first: list[dict[str, Any]], decides: list[str]) -> str:
+    """A study's name, from all that decides its trials."""
+    return sha256_json([space, first, *decides])[:24]
+
+
+def _long_study(name: str) -> dict[str, Any]:
+    """What `make tune` found for the recipe; empty if it was never run."""
     path = STUDIES / f"{name}.yaml"
-    if not path.exists():
-        return []
-    choices = read_yaml(path).get("best", {}).get("choices", {})
+    return read_yaml(path) if path.exists() else {}
+
+
+def _best_of(long: dict[str, Any], recipe: Recipe) -> list[dict[str, Any]]:
+    """A study's best choices, if they are of the recipe's space and not the recipe's own."""
+    choices = long.get("best", {}).get("choices", {})
     fits = set(choices) <= set(recipe.search) and choices != recipe.own_choices()
     return [choices] if choices and fits else []
 

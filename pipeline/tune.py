@@ -97,6 +97,7 @@ def decide(settings: Settings, study: Study, trials: list[FrozenTrial]) -> dict[
         "rows": len(study.tasks[0].rows or ()),
         "epochs": study.tasks[0].epochs,
         "study": study.key,
+        "first": study.first,
     }
 
 
@@ -113,7 +114,7 @@ def tune(settings: Settings, name: str, data: Data, folder: Path) -> None:
         say(f"{name}: nothing to tune; the recipe's own values stand")
         _write(folder / f"{name}.yaml", {"values": {}, "taken": False})
         return
-    study = open_study(settings, name, data)
+    study = open_study(settings, name, data, go_on=folder == STUDIES)
     with tracking.run(settings, f"tune {name}", key=study.key) as run:
         run_trials(settings, study, run)
         trials = study.finished(settings.tune.trials)

@@ -99,9 +99,12 @@ def test_any_text_is_a_mapping_or_one_line(content: str) -> None:
 
 @pytest.mark.parametrize(
     ("said", "value"),
-    [("1e-3", 0.001), ("1.5E3", 1500.0), ("-2.e+1", -20.0), ("1.5", 1.5), ("7", 7), ("1e", "1e")],
-)
-def test_numbers_are_yaml_1_2s(project: Path, said: str, value: Any) -> None:
+    [
+        ("1e-3", 0.001), ("1.5E3", 1500.0), ("-2.e+1", -20.0), ("1.5", 1.5), ("7", 7), ("1e", "1e"),
+        ("true", True), ("False", False), ("off", "off"), ("yes", "yes"), ("", None),
+    ],
+)  # fmt: skip
+def test_plain_values_are_yaml_1_2s(project: Path, said: str, value: Any) -> None:
     (project / "a.yaml").write_text(f"a: {said}\n")
     read = read_yaml(project / "a.yaml")["a"]
     assert (read, type(read)) == (value, type(value))

@@ -13,7 +13,7 @@ from pipeline import study as studies
 from pipeline import tune
 from pipeline.config import Settings, load_settings
 from pipeline.curves import CURVES, watcher
-from pipeline.files import STUDIES, TUNED
+from pipeline.files import CACHE, STUDIES, TUNED
 from pipeline.study import Study, open_study
 from pipeline.task import load_data
 from pipeline.tuned import choosing_rows, judged_rows, tuning_rows
@@ -117,6 +117,16 @@ def test_a_committed_study_of_the_same_space_is_begun_with(settings: Settings) -
     assert [each.params for each in study.finished(9)] == study.first
     write_yaml(STUDIES / "tiny.yaml", {"best": {"choices": {"batch_size": 64}}})
     assert open_study(settings, "tiny", load_data()).first == [{RATE: 0.1}]
+
+
+def test_a_long_study_goes_on_where_it_ended(settings: Settings) -> None:
+    data = load_data()
+    for trials in (2, 3):
+        more = settings.tune.model_copy(update={"trials": trials})
+        tune.tune(settings.model_copy(update={"tune": more}), "tiny", data, STUDIES)
+        written = yaml.safe_load((STUDIES / "tiny.yaml").read_text())
+        assert (written["trials"], written["first"]) == (trials, [{RATE: 0.1}])
+    assert len(list((CACHE / "tune").glob("tiny-*.log"))) == 1
 
 
 def test_blocks_conditions_and_every_kind_are_tried(settings: Settings) -> None:
