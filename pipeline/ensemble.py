@@ -171,9 +171,10 @@ def main() -> None:
     """Blend the recipes of params.yaml."""
     settings = load_settings()
     with stage("ensemble"):
+        tracking.start(settings)
         remove_unfinished(BLENDED)
         metrics = make_blend(settings)
-        key = sha256_json([settings.model_dump(mode="json"), metrics])
+        key = sha256_json([settings.model_dump(mode="json", exclude={"tracking"}), metrics])
         write_json(BLENDED / "metrics.json", metrics | {"run_key": key})
         with tracking.run(settings, "ensemble", key=key) as run_id:
             numbers = tracking.flatten(metrics)

@@ -85,6 +85,7 @@ def main() -> None:
     settings = load_settings()
     competition = settings.competition
     with stage("submission"):
+        tracking.start(settings)
         for file in (SUBMISSION, METRICS):
             remove_unfinished(file.parent, f".{file.stem}-*")
         blended = read_json(BLENDED / "metrics.json", *SCORES, "run_key")

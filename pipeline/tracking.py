@@ -73,8 +73,7 @@ def run(
         yield None
         return
     outermost = not _open
-    if outermost:
-        _follow(settings)
+    start(settings)
     above = parent or (_execution(settings) if os.environ.get("DVC_STAGE") else None)
     own = _name(above, name, key)
     every = settings.model_dump(mode="json", exclude={"tracking"}) if parent is None else {}
@@ -194,8 +193,14 @@ def link(own: str | None, name: str, key: str) -> None:
     _append("link", own, name=name, key=key)
 
 
-def _follow(settings: Settings) -> None:
-    """Start the process that sends this journal to MLflow, and what earlier ones left over."""
+def start(settings: Settings) -> None:
+    """Start the process that sends this journal to MLflow, and what earlier ones left over.
+
+    The first run does so itself; a stage whose work is short calls this before it: MLflow takes
+    seconds to import.
+    """
+    if _follower or settings.tracking.uri == OFF:
+        return
     journal = Journal.of_this_process()
     where = {"uri": settings.tracking.uri, "experiment": settings.competition.slug}
     try:
