@@ -1,6 +1,7 @@
 """Reads a stage's journal as it grows and sends it to MLflow; a process beside the stage's own."""
 
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -157,6 +158,7 @@ if __name__ == "__main__":
     # A terminal's Ctrl-C and a kill of the group are the stage's to answer; this one sends the end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    os.nice(10)  # the stage's own work comes first
     try:
         follow(Journal(Path(sys.argv[1])))
     except OSError as error:

@@ -8,7 +8,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from pipeline.journal import KEPT, Entry
-from pipeline.scores import paired_p_value
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SIGNIFICANCE = 0.05
@@ -54,6 +53,8 @@ def _beats_champion(
     if champion.tags.get("rows_sha256") != rows_sha256:
         more = len(correct) > int(champion.tags.get("rows", 0))
         return more, f"judged on other rows than version {champion.version}"
+    from pipeline.scores import paired_p_value  # SciPy, that few senders of runs need
+
     with tempfile.TemporaryDirectory() as folder:
         path = client.download_artifacts(champion.run_id, CORRECT, folder)
         p_value = paired_p_value(correct, np.load(path, allow_pickle=False))
