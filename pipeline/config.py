@@ -15,6 +15,7 @@ from pipeline.files import read_text
 
 PARAMS = Path("params.yaml")
 YAML_BYTES = 100_000  # settings written by people are not longer
+OFF = "off"  # tracking.uri: log nothing
 PIXELS = 1 << 18  # of an image; the columns of a file
 RECIPE_NAME = r"^[a-z0-9][a-z0-9_]*$"
 RecipeName = Annotated[str, Field(pattern=RECIPE_NAME, max_length=100)]
@@ -182,6 +183,15 @@ _PlainLoader.add_implicit_resolver(
 )
 
 
+def parse_yaml(text: str) -> Any:
+    """A YAML text's value: plain values only, never an object of a class that the text names.
+
+    Raises:
+        yaml.YAMLError: it is not YAML, repeats a key, or has what this loader does not allow.
+    """
+    return yaml.load(text, Loader=_PlainLoader)  # noqa: S506
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file whose top is a mapping.
 
@@ -189,8 +199,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: the file is missing, is not YAML, repeats a key, or is not a mapping.
     """
     try:
-        # SafeLoader's subclass: plain values only, never an object of a class the file names.
-        value = yaml.load(read_text(path, YAML_BYTES), Loader=_PlainLoader)  # noqa: S506
+        value = parse_yaml(read_text(path, YAML_BYTES))
     except FileNotFoundError as error:
         hint = "is this the project's folder?"
         raise UserError(f"{path} cannot be read: {error.strerror}; {hint}") from None

@@ -42,6 +42,8 @@ def one_line(text: str) -> str:
 
 def quoted(value: object) -> str:
     """A value from a file as a message quotes it, cut short."""
+    if isinstance(value, str) and len(value) > 40:
+        return repr(value[:40] + "...")
     text = repr(value)
     return text if len(text) <= 40 else text[:40] + "..."
 

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from packaging.requirements import Requirement
 from rich.table import Table
 
-from pipeline.config import Settings, load_settings
+from pipeline.config import OFF, Settings, load_settings
 from pipeline.console import UserError, console, run_command
 from pipeline.files import CACHE, DATABASE
 from pipeline.kaggle_service import call
@@ -65,6 +65,9 @@ def _machine() -> Iterator[Finding]:
 
 def _tracking(settings: Settings) -> Iterator[Finding]:
     where = settings.tracking.uri or str(DATABASE)
+    if settings.tracking.uri == OFF:
+        yield "MLflow", ASIDE, "off: nothing is logged"
+        return
     if settings.tracking.uri is None and not DATABASE.exists():
         yield "MLflow", GOOD, f"{where}: no runs yet, the first one makes it"
         return

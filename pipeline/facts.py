@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from pipeline.config import PARAMS, Settings, read_yaml
+from pipeline.config import PARAMS, Settings, parse_yaml, read_yaml
 from pipeline.console import UserError, duration
 from pipeline.files import (
     AGAIN,
@@ -120,7 +120,7 @@ def load_run(settings: Settings) -> Run:
 def changed_settings() -> list[tuple[str, Any, Any]] | None:
     """Settings that differ from the committed ones: key, committed, here; None if none are."""
     try:
-        committed = yaml.safe_load(git("show", f"HEAD:./{PARAMS}"))
+        committed = parse_yaml(git("show", f"HEAD:./{PARAMS}"))
     except (OSError, subprocess.CalledProcessError, yaml.YAMLError):
         return None
     before, now = flatten(committed), flatten(read_yaml(PARAMS))

@@ -116,6 +116,8 @@ def read_json(path: Path, *wanted: str) -> Any:
     """
     try:
         value = json.loads(read_text(path, JSON_LIMIT))
+        if wanted and not isinstance(value, dict):
+            raise ValueError("it is no mapping")
         missing = [key for key in wanted if key not in value]
     except FileNotFoundError:
         raise UserError(f"{path} is missing; `dvc repro` makes it") from None

@@ -139,6 +139,9 @@ def follow(journal: Journal) -> None:
                 ):
                     sender.send()
                 if over:
+                    sender.read()
+                    if sender.sent < len(sender.entries):  # the stage has opened another run
+                        continue
                     if not sender.closed:
                         sender.end_open_runs()
                     journal.discard()
@@ -158,7 +161,7 @@ if __name__ == "__main__":
     # A terminal's Ctrl-C and a kill of the group are the stage's to answer; this one sends the end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    os.nice(10)  # the stage's own work comes first
+    os.nice(5)  # the stage's own work comes first
     try:
         follow(Journal(Path(sys.argv[1])))
     except OSError as error:

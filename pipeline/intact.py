@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from pipeline.config import PARAMS, parse_yaml
 from pipeline.console import UserError
 
 # Where DVC keeps its list of a folder's files, by the folder's hash.
@@ -29,7 +30,7 @@ def check_inputs() -> None:
     try:
         stages = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
         locked = yaml.safe_load(Path("dvc.lock").read_text())["stages"]
-        recipes = yaml.safe_load(Path("params.yaml").read_text())["recipes"]
+        recipes = parse_yaml(PARAMS.read_text())["recipes"]
         deps = stages[stage].get("do", stages[stage])["deps"]
     except (OSError, KeyError, TypeError, yaml.YAMLError):
         return  # not run by DVC, or the first stage of all; the rest DVC has checked

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 # Importing MLflow and its database code makes objects that all stay: looking through them again and
-# again would take a fifth of its seconds. Store turns it on again.
+# again would take a fifth of its seconds.
 gc.disable()
 # Before mlflow is imported. By default an unreachable server blocks the first call for minutes.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -30,13 +30,14 @@ from mlflow.entities import (
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from pipeline.config import Settings
+from pipeline.config import OFF, Settings
 from pipeline.console import warn
 from pipeline.files import DATABASE, replacing
 from pipeline.journal import KEPT, Entry
 from pipeline.logged_model import log_model
 from pipeline.registry import register
 
+gc.enable()
 for _name in ("alembic", "mlflow"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
@@ -55,10 +56,14 @@ class Store:
         self.name = experiment
         self.runs: dict[str, str] = {}
         self.finished_before: set[str] = set()
-        if uri is None:
-            _create(database)
-        mlflow.set_tracking_uri(uri or f"sqlite:///{database}")
-        self.client = MlflowClient()
+        gc.disable()  # as above: the database's code comes only now
+        try:
+            if uri is None:
+                _create(database)
+            mlflow.set_tracking_uri(uri or f"sqlite:///{database}")
+            self.client = MlflowClient()
+        finally:
+            gc.enable()
         known = self.client.get_experiment_by_name(experiment)
         place = None if uri else (database.parent / "artifacts").as_uri()
         self.experiment = (
@@ -67,8 +72,6 @@ class Store:
             else self.client.create_experiment(experiment, artifact_location=place)
         )
         mlflow.set_experiment(experiment_id=self.experiment)  # where a model is put
-        gc.freeze()
-        gc.enable()
 
     def deliver(self, entry: Entry) -> None:
         """Send one entry; what is there already is not sent a second time.
@@ -197,6 +200,8 @@ def open_store(settings: Settings) -> Store:
 
 def find_submission(settings: Settings, digest: str) -> str | None:
     """The id of the newest run that made a submission file, by its SHA-256, or None."""
+    if settings.tracking.uri == OFF:
+        return None
     try:
         store = open_store(settings)
         found = store.client.search_runs(

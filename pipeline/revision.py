@@ -93,7 +93,7 @@ def _changed(stage: dict[str, Any]) -> bool:
         if path.is_relative_to("pipeline") and (not path.is_file() or md5_file(path) != dep["md5"]):
             return True
     for name, values in stage.get("params", {}).items():
-        here = yaml.safe_load(Path(name).read_text())
+        here: Any = read_yaml(Path(name))
         for key, value in values.items():
             found = here
             for part in key.split("."):

@@ -54,8 +54,8 @@ class Study:
     key: str
     path: Path  # its journal
 
-    def finished(self, limit: int) -> list[FrozenTrial]:
-        """The first `limit` trials that ran to their end, or were pruned."""
+    def finished(self, limit: int | None) -> list[FrozenTrial]:
+        """The first `limit` trials, or all, that ran to their end or were pruned."""
         ended = (TrialState.COMPLETE, TrialState.PRUNED)
         return self.trials.get_trials(states=ended)[:limit]
 
@@ -173,7 +173,7 @@ def open_study(settings: Settings, name: str, data: Data, go_on: bool = False) -
     if go_on and long.get("study") == _key(space, its_first, decides):
         first = its_first
     key = _key(space, first, decides)
-    _say_what_changed(name, space, key)
+    _say_what_changed(f"{name}-long" if go_on else name, space, key)
     path = CACHE / "tune" / f"{name}-{key}.log"
     with _without_warnings():
         wilcoxon = WilcoxonPruner(p_threshold=PRUNE_P, n_startup_steps=2)

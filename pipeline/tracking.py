@@ -17,14 +17,13 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.config import Settings
+from pipeline.config import OFF, Settings
 from pipeline.console import UserError, run_command, say, warn
 from pipeline.files import DATABASE, sha256_json
 from pipeline.journal import DOWN, Journal, journals, keep
 from pipeline.revision import checkout_name, code_sha256, where_from
 
 VERSIONS = ("tensorflow", "keras", "numpy", "optuna", "mlflow", "dvc", "scikit-learn")
-OFF = "off"  # tracking.uri: log nothing
 # How long the end of a stage waits for what is still to be sent, seconds.
 PATIENCE_HERE, PATIENCE_SERVER = 60.0, 10.0
 
@@ -73,7 +72,8 @@ def run(
         yield None
         return
     outermost = not _open
-    start(settings)
+    if outermost:
+        start(settings)
     above = parent or (_execution(settings) if os.environ.get("DVC_STAGE") else None)
     own = _name(above, name, key)
     every = settings.model_dump(mode="json", exclude={"tracking"}) if parent is None else {}
@@ -199,20 +199,18 @@ def start(settings: Settings) -> None:
     The first run does so itself; a stage whose work is short calls this before it: MLflow takes
     seconds to import.
     """
-    if _follower or settings.tracking.uri == OFF:
+    if settings.tracking.uri == OFF:
         return
+    _follower[:] = [process for process in _follower if process.poll() is None]
     journal = Journal.of_this_process()
     where = {"uri": settings.tracking.uri, "experiment": settings.competition.slug}
     try:
         journal.append(
             {"what": "open", "run": None} | where | {"database": str(DATABASE.resolve())}
         )
-        _follower.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "pipeline.follow", str(journal.path.resolve())],
-                stdin=subprocess.DEVNULL,
-            )
-        )
+        if not _follower:
+            command = [sys.executable, "-m", "pipeline.follow", str(journal.path.resolve())]
+            _follower.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
     except OSError as error:
         warn(f"tracking: nothing is logged: {error.strerror}")
 
@@ -225,6 +223,8 @@ def _wait(settings: Settings) -> None:
     until = time.monotonic() + patience
     while journal.path.exists() and not journal.path.with_suffix(".left").exists():
         if all(process.poll() is not None for process in _follower):
+            if any(process.returncode for process in _follower):
+                warn("tracking: its process died; `python -m pipeline.tracking --flush` goes on")
             break
         if time.monotonic() > until:
             if not DOWN.exists():
@@ -234,7 +234,6 @@ def _wait(settings: Settings) -> None:
     else:
         for process in _follower:
             process.wait()
-    _follower.clear()
 
 
 def main(

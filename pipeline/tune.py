@@ -115,9 +115,12 @@ def tune(settings: Settings, name: str, data: Data, folder: Path) -> None:
         _write(folder / f"{name}.yaml", {"values": {}, "taken": False})
         return
     study = open_study(settings, name, data, go_on=folder == STUDIES)
-    with tracking.run(settings, f"tune {name}", key=study.key) as run:
+    long = folder == STUDIES
+    # A long study that goes on is logged anew; the stage's is linked to by its own key.
+    key = f"{study.key}/{settings.tune.trials}" if long else study.key
+    with tracking.run(settings, f"tune {name}", key=key) as run:
         run_trials(settings, study, run)
-        trials = study.finished(settings.tune.trials)
+        trials = study.finished(None if long else settings.tune.trials)
         outcome = decide(settings, study, trials)
         _write(folder / f"{name}.yaml", outcome)
         for picture in plots_study.draw(trials, study.recipe.search, folder, name):

@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.config import load_settings
+from pipeline.config import OFF, load_settings
 from pipeline.console import UserError, run_command, say
 from pipeline.files import DATABASE
-from pipeline.tracking import OFF
 
 
 def main(

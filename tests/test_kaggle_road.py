@@ -57,7 +57,7 @@ def test_the_whole_road(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(folder)
     row = pd.read_csv("submissions/ledger.csv", dtype=str).iloc[0]
     assert (row["status"], row["dirty"], row["public_score"]) == ("complete", "false", "0.99100")
-    tracked = MlflowClient("sqlite:///experiments/mlflow.db").get_run(row["run_id"])
+    tracked = MlflowClient(f"sqlite:///{folder / 'experiments/mlflow.db'}").get_run(row["run_id"])
     assert tracked.data.metrics["public_score"] == 0.991
     assert tracked.data.tags["submission_reference"] == "1001"
     assert not Path("opened.txt").exists()  # with source: kaggle no stage opens mnist.npz

@@ -216,7 +216,7 @@ def test_layers_in_short_are_those_with_a_size(finished: Path) -> None:
         ("params.yaml", None, "params.yaml cannot be read"),
         ("dvc.lock", "<<<<<<< HEAD\na: 1\n", "dvc.lock is not good YAML"),
         ("submissions/submission.csv", None, "submissions/submission.csv is missing"),
-        ("experiments/ensemble/metrics.json", "[]", "metrics.json has no cv_accuracy"),
+        ("experiments/ensemble/metrics.json", "[]", "metrics.json is damaged (it is no mapping)"),
         ("experiments/ensemble/pictures.json", None, "pictures.json is missing"),
         ("experiments/ensemble/pictures.json", '[{"file": 1}]', "pictures.json is damaged"),
         ("experiments/ensemble/confusion.png", None, "confusion.png is missing"),

@@ -3,10 +3,12 @@
 import contextlib
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+import psutil
 import yaml
 from checkout import commit, copy_checkout
 from conftest import REPOSITORY, TINY
@@ -39,8 +41,7 @@ class Workshop:
             shutil.rmtree(old)
         work = self.folder / "work"
         project = Project(work, work, self.random)
-        project.end_all()
-        shutil.rmtree(work, ignore_errors=True)
+        clear(project)
         params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
         params["recipes"], params["preprocess"]["folds"] = ["tiny"], 2
         copy_checkout(work, params)
@@ -61,7 +62,7 @@ class Workshop:
         """Yield a copy of the project as it was before a stage; end its processes afterwards."""
         path = self.folder / name
         project = Project(path, self.base / DONE, self.random)
-        project.end_all()
+        clear(project)
         copy_project(self.base / before, path)
         # Modules on which no stage's files depend may have changed since.
         shutil.copytree(REPOSITORY / "pipeline", path / "pipeline", dirs_exist_ok=True)
@@ -70,6 +71,15 @@ class Workshop:
             yield project
         finally:
             project.end_all()
+
+
+def clear(project: Project) -> None:
+    """End and unmount what a `make chaos` that was killed left of a project, and remove it."""
+    project.end_all()
+    for mount in psutil.disk_partitions(all=True):
+        if Path(mount.mountpoint).is_relative_to(project.path):
+            subprocess.run(["umount", "-l", mount.mountpoint], check=True)
+    shutil.rmtree(project.path, ignore_errors=True)
 
 
 def copy_project(source: Path, target: Path) -> None:
