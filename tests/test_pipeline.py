@@ -116,7 +116,9 @@ def test_the_local_leaderboard_takes_a_submission_once(done: Path) -> None:
     scored = json.loads(Path("submissions/metrics.json").read_text())["leaderboard_accuracy"]
     assert (row["destination"], row["status"], row["dirty"]) == ("local", "complete", "false")
     assert float(row["public_score"]) == pytest.approx(scored, abs=1e-5)
-    tracked = MlflowClient("sqlite:///experiments/mlflow.db").get_run(row["run_id"])
+    tracked = MlflowClient(f"sqlite:///{Path('experiments/mlflow.db').resolve()}").get_run(
+        row["run_id"]
+    )
     assert tracked.data.metrics["public_score"] == pytest.approx(scored, abs=1e-5)
     assert tracked.data.tags["submission_reference"] == "local-1"
     assert "first try" in run(done, sys.executable, "-m", "pipeline.upload", "--ledger")
