@@ -45,7 +45,8 @@ def confirm(settings: Settings, study: Study, best: list[FrozenTrial]) -> list[d
     own = fold_tasks(settings, study.name, recipe, repeats=1)
     outcomes = []
     for trial in best:
-        say(f"{study.name}: confirming trial {trial.number + 1} at full length")
+        number = study.finished(None).index(trial) + 1  # Optuna counts those that a kill ended too
+        say(f"{study.name}: confirming trial {number} at full length")
         values = study.recipe.values(trial.params)
         changed = with_values(study.recipe, values, recipe_path(study.name))
         other = fold_tasks(settings, study.name, changed, repeats=1)
@@ -53,7 +54,7 @@ def confirm(settings: Settings, study: Study, best: list[FrozenTrial]) -> list[d
         p_value = min(1.0, len(best) * paired_p_value(right, own_right))
         outcomes.append(
             {
-                "trial": trial.number + 1,
+                "trial": number,
                 "values": values,
                 "accuracy": round(float(right.mean()), 6),
                 "own_accuracy": round(float(own_right.mean()), 6),
