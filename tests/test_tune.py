@@ -115,6 +115,12 @@ def test_a_committed_study_of_the_same_space_is_begun_with(settings: Settings) -
     assert study.first == [{RATE: 0.1}, {RATE: 0.25}]
     tune.run_trials(settings, study, None)
     assert [each.params for each in study.finished(9)] == study.first
+    lost = {
+        "best": {"choices": {RATE: 0.25}, "trial": 7},
+        "confirmed": [{"trial": 7, "beats": False}],
+    }
+    write_yaml(STUDIES / "tiny.yaml", lost)
+    assert open_study(settings, "tiny", load_data()).first == [{RATE: 0.1}]
     write_yaml(STUDIES / "tiny.yaml", {"best": {"choices": {"batch_size": 64}}})
     assert open_study(settings, "tiny", load_data()).first == [{RATE: 0.1}]
 
