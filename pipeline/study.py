@@ -206,7 +206,7 @@ def _long_study(name: str) -> dict[str, Any]:
 
 
 def _best_of(long: dict[str, Any], recipe: Recipe) -> list[dict[str, Any]]:
-    """A study's best choices, of the recipe's space, but for its own and what lost at full length."""
+    """A study's best choices of the recipe's space; not its own, nor what lost at full length."""
     choices = long.get("best", {}).get("choices", {})
     lost = {each["trial"] for each in long.get("confirmed", ()) if not each["beats"]}
     if long.get("best", {}).get("trial") in lost:
