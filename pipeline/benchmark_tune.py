@@ -115,7 +115,7 @@ def main(
         str, typer.Option(help="To compare; the first is the measure.")
     ] = "none median hyperband",
 ) -> None:
-    """Measure pruning, and how well short trials rank; some 45 minutes on 2 cores."""
+    """Measure pruning, and how well short trials rank; over 45 minutes on 2 cores."""
     settings = load_settings()
     with stage("benchmark-tune"):
         data = load_data()
