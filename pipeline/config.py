@@ -189,7 +189,12 @@ def parse_yaml(text: str) -> Any:
     Raises:
         yaml.YAMLError: it is not YAML, repeats a key, or has what this loader does not allow.
     """
-    return yaml.load(text, Loader=_PlainLoader)  # noqa: S506
+    try:
+        return yaml.load(text, Loader=_PlainLoader)  # noqa: S506
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deep") from None
+    except (ValueError, TypeError, AttributeError) as error:  # a list as a key, a 13th month
+        raise yaml.YAMLError(str(error)) from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -205,9 +210,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {error.strerror}; {hint}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except RecursionError:
-        raise UserError(f"{path} is not good YAML: it is nested too deep") from None
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path} is not good YAML: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):
         found = "empty" if value is None else f"of type {type(value).__name__}"

@@ -114,8 +114,8 @@ def tune(settings: Settings, name: str, data: Data, folder: Path) -> None:
         say(f"{name}: nothing to tune; the recipe's own values stand")
         _write(folder / f"{name}.yaml", {"values": {}, "taken": False})
         return
-    study = open_study(settings, name, data, go_on=folder == STUDIES)
     long = folder == STUDIES
+    study = open_study(settings, name, data, go_on=long)
     # A long study that goes on is logged anew; the stage's is linked to by its own key.
     key = f"{study.key}/{settings.tune.trials}" if long else study.key
     with tracking.run(settings, f"tune {name}", key=key) as run:

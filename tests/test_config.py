@@ -3,11 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import REPOSITORY, write_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import load_settings, read_yaml
+from pipeline.config import load_settings, parse_yaml, read_yaml
 from pipeline.console import UserError
 
 
@@ -83,6 +84,12 @@ def test_bad_yaml_is_one_line(project: Path, text: str, said: str) -> None:
         load_settings()
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[a]: 1", "2024-13-01", "!!int abc", "[" * 5000])
+def test_what_is_not_yaml_is_one_kind_of_error(text: str) -> None:
+    with pytest.raises(yaml.YAMLError):
+        parse_yaml(text)
 
 
 @given(st.text(alphabet="ab: -[]{}&*!?|>'\"#%@,.\n\t0123456789eEinfNaN~<=\0\ufeff", max_size=40))
