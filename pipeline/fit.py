@@ -13,6 +13,7 @@ from pipeline.augment import view
 from pipeline.batches import PREDICT_BATCH, Digits, training_batches, watched_batches
 from pipeline.checkpoint import Checkpoint, Epoch, read_checkpoint, write_checkpoint
 from pipeline.files import sha256_json
+from pipeline.fused import fused
 from pipeline.hardware import has_gpu, keras, tf
 from pipeline.models import (
     build_callbacks,
@@ -114,7 +115,7 @@ def _network(
         keras.utils.clear_session()
         model = build_model(recipe, shape, classes, train_dtype=precision)
         model.compile(
-            optimizer=build_optimizer(recipe, steps, epochs),
+            optimizer=fused(build_optimizer(recipe, steps, epochs)),
             loss=build_loss(recipe),
             metrics=["accuracy"],
             steps_per_execution=STEPS_PER_EXECUTION,

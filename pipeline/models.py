@@ -12,37 +12,9 @@ import typer
 from pipeline import callbacks
 from pipeline.config import load_settings
 from pipeline.console import UserError, run_command
-from pipeline.hardware import keras, tf
+from pipeline.fused import fused
+from pipeline.hardware import keras
 from pipeline.recipe import Named, Recipe, load_recipe, recipe_path
-
-
-class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """Keras's batch norm by TensorFlow's fused kernel, on images; the same four weights.
-
-    Keras 3 spells batch norm out in a dozen element-wise operations, which cost a convolutional
-    network on a CPU as much as its convolutions do. The running variance here is the unbiased one.
-    """
-
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalize; `inputs` are (batch, height, width, channels), or go the stock way."""
-        if len(inputs.shape) != 4 or self.axis not in (-1, 3) or not (self.scale and self.center):
-            return super().call(inputs, training=training, mask=mask)
-        known = [tf.zeros(0)] * 2 if training else [self.moving_mean, self.moving_variance]
-        mean, variance = (tf.convert_to_tensor(value) for value in known)
-        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=tf.convert_to_tensor(self.gamma),
-            offset=tf.convert_to_tensor(self.beta),
-            mean=mean,
-            variance=variance,
-            epsilon=self.epsilon,
-            is_training=bool(training),
-        )
-        if training:
-            new = 1.0 - self.momentum
-            self.moving_mean.assign(self.moving_mean * self.momentum + mean * new)
-            self.moving_variance.assign(self.moving_variance * self.momentum + variance * new)
-        return outputs
 
 
 def _build(module: Any, named: Named, where: str, **more: Any) -> Any:
@@ -87,9 +59,9 @@ def build_model(
 ) -> keras.Model:
     """The recipe's layers, then a dense layer of `classes`.
 
-    With `train_dtype` (a Keras dtype policy), the form that trains: in that precision, batch norm
-    fused, scaled pixels in, logits out. Without, the form that predicts and is saved: float32,
-    Keras's own layers, `scaling` of raw pixels first, probabilities out, so that plain
+    With `train_dtype` (a Keras dtype policy), the form that trains: in that precision, by faster
+    kernels (`fused`), scaled pixels in, logits out. Without, the form that predicts and is saved:
+    float32, Keras's own layers, `scaling` of raw pixels first, probabilities out, so that plain
     `keras.models.load_model` opens it anywhere. Both have the same weights in the same order.
 
     Input: (batch, *input_shape). Output: (batch, classes), float32.
@@ -101,9 +73,7 @@ def build_model(
             layers.append(scaling or keras.layers.Rescaling(1 / 255))
         for position, named in enumerate(recipe.layers):
             layer = _build(keras.layers, named, f"layers.{position}")
-            if train_dtype and type(layer) is keras.layers.BatchNormalization:
-                layer = FusedBatchNormalization.from_config(layer.get_config())
-            layers.append(layer)
+            layers.append(fused(layer) if train_dtype else layer)
         activation = None if train_dtype else "softmax"
         layers.append(keras.layers.Dense(classes, activation=activation, dtype="float32"))
         model = keras.Sequential(layers)

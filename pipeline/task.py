@@ -25,6 +25,7 @@ CODE = (
     "checkpoint",
     "compute",
     "fit",
+    "fused",
     "models",
     "seeds",
     "task",

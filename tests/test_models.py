@@ -8,46 +8,11 @@ from conftest import REPOSITORY, digits
 
 from pipeline import hardware
 from pipeline.console import UserError
-from pipeline.hardware import keras, tf
-from pipeline.models import FusedBatchNormalization, build_model, build_optimizer, check_recipe
+from pipeline.hardware import tf
+from pipeline.models import build_model, build_optimizer, check_recipe
 from pipeline.recipe import Recipe, load_recipe
 
 SHAPE = (28, 28, 1)
-
-
-def test_fused_batch_norm_is_batch_norm() -> None:
-    images = np.random.default_rng(0).normal(3, 2, (64, 5, 5, 4)).astype(np.float32)
-    stock = keras.layers.BatchNormalization(momentum=0.7)
-    fused = FusedBatchNormalization(momentum=0.7)
-    for layer in (stock, fused):
-        layer.build(images.shape)
-        layer.set_weights([np.linspace(0.5, 2, 4), np.arange(4.0), np.zeros(4), np.ones(4)])
-    grads = []
-    for layer in (stock, fused):
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(tf.cast(layer(images, training=True), tf.float32) ** 3)
-        grads.append(tape.gradient(loss, layer.trainable_weights))
-    for mine, its in zip(grads[1], grads[0], strict=True):
-        np.testing.assert_allclose(mine, its, rtol=1e-3)
-    for mine, its in zip(fused.get_weights(), stock.get_weights(), strict=True):
-        np.testing.assert_allclose(mine, its, rtol=1e-3)  # the variance's n - 1 against n
-    fused.set_weights(stock.get_weights())
-    np.testing.assert_allclose(
-        fused(images, training=False), stock(images, training=False), rtol=1e-4, atol=1e-4
-    )
-
-
-def test_fused_batch_norm_of_another_axis_is_the_stock_one() -> None:
-    images = np.random.default_rng(0).normal(3, 2, (8, 4, 4, 4)).astype(np.float32)
-    stock = keras.layers.BatchNormalization(axis=1)
-    fused = FusedBatchNormalization(axis=1)
-    np.testing.assert_array_equal(fused(images, training=True), stock(images, training=True))
-
-
-def test_fused_batch_norm_serves_what_is_not_an_image() -> None:
-    rows = np.random.default_rng(0).normal(3, 2, (64, 4)).astype(np.float32)
-    stock, fused = keras.layers.BatchNormalization(), FusedBatchNormalization()
-    np.testing.assert_array_equal(fused(rows, training=True), stock(rows, training=True))
 
 
 def test_both_forms_of_a_network_say_the_same(project: Path) -> None:

@@ -1,0 +1,132 @@
+"""Each of our kernels is held against the Keras class that it stands for."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.fused import FusedBatchNormalization, PatchConv2D, fused
+from pipeline.hardware import keras, tf
+
+
+def test_fused_batch_norm_is_batch_norm() -> None:
+    images = np.random.default_rng(0).normal(3, 2, (64, 5, 5, 4)).astype(np.float32)
+    stock = keras.layers.BatchNormalization(momentum=0.7)
+    fused = FusedBatchNormalization(momentum=0.7)
+    for layer in (stock, fused):
+        layer.build(images.shape)
+        layer.set_weights([np.linspace(0.5, 2, 4), np.arange(4.0), np.zeros(4), np.ones(4)])
+    grads = []
+    for layer in (stock, fused):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.cast(layer(images, training=True), tf.float32) ** 3)
+        grads.append(tape.gradient(loss, layer.trainable_weights))
+    for mine, its in zip(grads[1], grads[0], strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-3)
+    for mine, its in zip(fused.get_weights(), stock.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-3)  # the variance's n - 1 against n
+    fused.set_weights(stock.get_weights())
+    np.testing.assert_allclose(
+        fused(images, training=False), stock(images, training=False), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_fused_batch_norm_of_another_axis_is_the_stock_one() -> None:
+    images = np.random.default_rng(0).normal(3, 2, (8, 4, 4, 4)).astype(np.float32)
+    stock = keras.layers.BatchNormalization(axis=1)
+    fused = FusedBatchNormalization(axis=1)
+    np.testing.assert_array_equal(fused(images, training=True), stock(images, training=True))
+
+
+def test_fused_batch_norm_serves_what_is_not_an_image() -> None:
+    rows = np.random.default_rng(0).normal(3, 2, (64, 4)).astype(np.float32)
+    stock, fused = keras.layers.BatchNormalization(), FusedBatchNormalization()
+    np.testing.assert_array_equal(fused(rows, training=True), stock(rows, training=True))
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        keras.optimizers.Adam(0.01, beta_1=0.8),
+        keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(0.02, 9), weight_decay=0.1),
+        keras.optimizers.RMSprop(0.01, rho=0.8),
+    ],
+)
+def test_an_optimizer_takes_the_same_steps(optimizer: Any) -> None:
+    other = fused(optimizer)
+    assert type(other) is not type(optimizer)
+    random = np.random.default_rng(0)
+    start = [random.normal(size=(5, 4)).astype(np.float32), np.ones(4, np.float32)]
+    ends = []
+    for each in (optimizer, other):
+        random = np.random.default_rng(1)
+        variables = [keras.Variable(value, name=f"v{at}") for at, value in enumerate(start)]
+        each.exclude_from_weight_decay(var_names=["v1"])
+        each.build(variables)
+        for _ in range(8):
+            gradients = [
+                tf.constant(random.normal(size=value.shape), tf.float32) for value in start
+            ]
+            each.apply(gradients, variables)
+        found = (*variables, *each.variables)
+        ends.append([keras.ops.convert_to_numpy(variable).copy() for variable in found])
+    for its, before in zip(ends[0], start, strict=False):
+        assert not np.allclose(its, before, atol=0.01)  # or this test would show nothing
+    for mine, its in zip(ends[1], ends[0], strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-5, atol=1e-6)
+
+
+def test_an_optimizer_without_a_kernel_is_left_as_it_is() -> None:
+    for stock in (
+        keras.optimizers.SGD(0.1),
+        keras.optimizers.Adam(amsgrad=True),
+        keras.optimizers.RMSprop(momentum=0.9),
+    ):
+        assert fused(stock) is stock
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel"), [((4, 4), 3), ((4, 4), 4), ((3, 5), (3, 2)), ((9, 9), 3)]
+)
+def test_a_convolution_by_patches_is_a_convolution(size: tuple[int, int], kernel: Any) -> None:
+    images = tf.constant(np.random.default_rng(0).normal(size=(6, *size, 3)), tf.float32)
+    stock = keras.layers.Conv2D(5, kernel, activation="relu")
+    patches = PatchConv2D.from_config(stock.get_config())
+    found = []
+    for layer in (stock, patches):
+        layer.build(images.shape)
+        layer.set_weights([stock.get_weights()[0], np.linspace(-1, 1, 5)])
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            outputs = layer(images)
+            loss = tf.reduce_sum(outputs**2)
+        found.append([outputs, *tape.gradient(loss, [images, *layer.trainable_weights])])
+    for mine, its in zip(found[1], found[0], strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"strides": 2}, {"padding": "same"}, {"dilation_rate": 2}])
+def test_other_convolutions_are_keras_s(options: dict[str, Any]) -> None:
+    images = np.random.default_rng(0).normal(size=(2, 5, 5, 3)).astype(np.float32)
+    stock = keras.layers.Conv2D(4, 2, **options)
+    patches = PatchConv2D.from_config(stock.get_config())
+    expected = stock(images)
+    patches.build(images.shape)
+    patches.set_weights(stock.get_weights())
+    np.testing.assert_array_equal(patches(images), expected)
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.4])
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_dropout_drops_its_share_and_keeps_the_mean(rate: float, dtype: str) -> None:
+    layer = fused(keras.layers.Dropout(rate, seed=1, dtype=dtype))
+    ones = tf.ones((101, 999))
+    first, second = (tf.cast(layer(ones, training=True), tf.float32).numpy() for _ in range(2))
+    assert (first == 0).mean() == pytest.approx(rate, abs=0.005)
+    assert first.mean() == pytest.approx(1, abs=0.01)
+    assert len(np.unique(first)) == 2
+    assert (first != second).mean() == pytest.approx(2 * rate * (1 - rate), abs=0.01)
+    # No element goes with its neighbour: the bytes of one random word are four draws.
+    both = ((first[:, 1:] == 0) & (first[:, :-1] == 0)).mean()
+    assert both == pytest.approx(rate**2, abs=0.005)
+    np.testing.assert_array_equal(layer(ones, training=False), ones)
