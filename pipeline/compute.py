@@ -61,27 +61,34 @@ def run_tasks(
     A task that was finished before is read from the cache, and `report` is not called for it.
     """
     for task in tasks:
-        folder = CACHE / fingerprint(task, data)
-        if not _finished(folder):
+        if not finished(task, data):
             _start_anew_if_large()
-            _train(task, data, folder, partial(report, task))
-        yield _read(task, data, folder)
+            _train(task, data, _folder(task, data), partial(report, task))
+        yield _read(task, data)
+
+
+def has_grown() -> bool:
+    """Whether this process has grown too large: each network leaves some memory behind."""
+    return psutil.Process().memory_info().rss > MEMORY_LIMIT
 
 
 def _start_anew_if_large() -> None:
     """Replace this process by itself, started again, once it has grown too large.
 
-    Each network leaves some memory behind in TensorFlow. All that is finished is in the cache, so
-    the process comes back to the task at hand.
+    All that is finished is in the cache, so the process comes back to the task at hand.
     """
-    memory = psutil.Process().memory_info().rss
-    if memory > MEMORY_LIMIT:
-        say(f"{memory / 2**30:.1f} GiB of memory in use; starting the process anew, to go on there")
+    if has_grown():
+        say(f"over {MEMORY_LIMIT / 2**30:.0f} GiB of memory in use; starting the process anew")
         os.execv(sys.executable, sys.orig_argv)
 
 
-def _finished(folder: Path) -> bool:
-    """Whether a task's folder is there, and each file in it as it was written."""
+def _folder(task: Task, data: Data) -> Path:
+    return CACHE / fingerprint(task, data)
+
+
+def finished(task: Task, data: Data) -> bool:
+    """Whether the task was trained, and each file of it is as it was written."""
+    folder = _folder(task, data)
     if not folder.exists():
         return False
     try:
@@ -94,6 +101,7 @@ def _finished(folder: Path) -> bool:
         whole = False
     if not whole:
         warn(f"{folder} is damaged; training that fold again")
+        shutil.rmtree(folder)
     return whole
 
 
@@ -160,13 +168,13 @@ def _train(task: Task, data: Data, folder: Path, report: Callable[[list[Epoch]],
         "sha256": {name: sha256_file(unfinished / name) for name in written},
     }
     write_json(unfinished / "done.json", done | {"itself": sha256_json(done)})
-    shutil.rmtree(folder, ignore_errors=True)  # there only if it was damaged
     unfinished.rename(folder)
     for checkpoint in folder.glob("*.npz"):
         checkpoint.unlink()
 
 
-def _read(task: Task, data: Data, folder: Path) -> Result:
+def _read(task: Task, data: Data) -> Result:
+    folder = _folder(task, data)
     done = json.loads((folder / "done.json").read_text())
     return Result(
         fingerprint=folder.name,

@@ -112,9 +112,9 @@ class Kaggle(Frozen):
 
 
 class Compute(Frozen):
-    """Where training runs."""
+    """How much of the machine training takes."""
 
-    engine: Literal["local"]
+    workers: int | None = Field(ge=1, le=1024)
 
 
 class Settings(Frozen):

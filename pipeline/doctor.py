@@ -51,8 +51,8 @@ def _machine() -> Iterator[Finding]:
     enough = memory.available > 4 * 2**30
     yield "memory", GOOD if enough else ASIDE, f"{memory.available / 2**30:.0f} GiB available"
     code = (
-        "from pipeline.hardware import describe, resolve_precision as r; d = describe();"
-        "print(d['processor'], '|', d['cores'], '|', ', '.join(d['gpus']), '|', r('auto'))"
+        "from pipeline.hardware import cores, describe, resolve_precision as r; d = describe();"
+        "print(d['processor'], '|', cores(), '|', ', '.join(d['gpus']), '|', r('auto'))"
     )  # TensorFlow stays out of this process
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     if found.returncode:

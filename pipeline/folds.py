@@ -52,13 +52,17 @@ class Progress:
         self.name, self.tasks = name, tasks
         self.started = time.perf_counter()
         self.epochs_run = 0
+        self.reached: dict[int, int] = {}  # the last epoch of each task that has been heard of
 
     def __call__(self, task: Task, history: list[Epoch]) -> None:
         """Print the line of the epoch that has just ended."""
         self.epochs_run += 1
         position, row = self.tasks.index(task), history[-1]
         epochs = task.epochs * (2 if task.recipe.refit else 1)
-        remaining = (len(self.tasks) - position) * epochs - len(history)
+        self.reached[position] = len(history)
+        # They are begun in order, several at a time: of those after the last one, none is.
+        begun = [epochs - reached for reached in self.reached.values()]
+        remaining = sum(begun) + (len(self.tasks) - max(self.reached) - 1) * epochs
         left = (time.perf_counter() - self.started) / self.epochs_run * remaining
         say(
             f"{self.name}  {label(task)}  network {position + 1}/{len(self.tasks)}"

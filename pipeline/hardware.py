@@ -45,7 +45,27 @@ with _without_start_up_noise():
 # Each fold is a new network, traced anew by design; TensorFlow takes the tracing for a mistake.
 tf.get_logger().addFilter(lambda record: "retracing" not in record.getMessage())
 
-__all__ = ["describe", "has_gpu", "keras", "resolve_precision", "tf"]
+__all__ = ["cores", "describe", "has_gpu", "keras", "one_thread", "resolve_precision", "tf"]
+
+
+def cores() -> int:
+    """The processor's cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def one_thread() -> None:
+    """Let TensorFlow work on one thread from here on, so that a process a core can do so.
+
+    With a GPU, which the threads only feed, this changes nothing.
+
+    Raises:
+        RuntimeError: TensorFlow has computed something already, on more threads.
+    """
+    if not has_gpu():
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def has_gpu() -> bool:
@@ -84,9 +104,7 @@ def describe() -> dict[str, Any]:
     return {
         "processor": _processor().get("model name") or platform.processor(),
         "family_model": "/".join(_processor().get(key, "") for key in ("cpu family", "model")),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "threads": tf.config.threading.get_intra_op_parallelism_threads() or cores(),
         "gpus": details,
         # Threads and kernels may be set from outside; another number of threads, other bits.
         "environment": {

@@ -10,17 +10,18 @@ import typer
 
 from pipeline import findings, plots, tracking
 from pipeline.augment import augment
-from pipeline.compute import Result, run_tasks
+from pipeline.compute import Result
 from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, duration, run_command, say
 from pipeline.files import TRAINED, remove_others, replacing, sha256_json, write_array, write_json
 from pipeline.folds import Progress, fold_tasks, label
-from pipeline.hardware import describe, tf
+from pipeline.hardware import describe, one_thread, tf
 from pipeline.model_plan import member, plan
 from pipeline.models import check_recipe
 from pipeline.recipe import load_recipe, recipe_path
 from pipeline.scores import accuracy
 from pipeline.seeds import random_key
+from pipeline.side_by_side import run_side_by_side, workers
 from pipeline.stage import stage
 from pipeline.task import Data, Task, fingerprint, input_images, load_data
 from pipeline.tuned import judged_rows
@@ -142,12 +143,17 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
     """Train a recipe on every fold; a fold finished before is not trained again."""
     settings = load_settings()
     load_recipe(recipe)  # before its name becomes a file's
+    one_thread()
     with stage(f"train-{recipe}"):
         data = load_data()
         tasks = fold_tasks(settings, recipe, load_recipe(recipe, tuned=True))
         path, shape = recipe_path(recipe), data.train_images.shape[1:]
         check_recipe(tasks[0].recipe, path, shape, settings.competition.classes)
-        say(f"{recipe}: {len(tasks)} networks, {tasks[0].epochs} epochs, {tasks[0].precision}")
+        at_once = workers(settings)
+        say(
+            f"{recipe}: {len(tasks)} networks, {at_once} at a time, {tasks[0].epochs} epochs, "
+            f"{tasks[0].precision}"
+        )
         params = {"recipe": {"name": recipe} | tasks[0].recipe.model_dump(exclude={"search"})}
         params |= {"resolved": {"epochs": tasks[0].epochs, "precision": tasks[0].precision}}
         params |= {"machine": describe(), "data_sha256": data.digests}
@@ -158,9 +164,8 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
                 rows = len(getattr(data, name))
                 tracking.log_data(run_id, name, data.digests[name], rows, use)
             results = []
-            for task, result in zip(
-                tasks, run_tasks(tasks, data, Progress(recipe, tasks)), strict=True
-            ):
+            trained = run_side_by_side(tasks, data, at_once, Progress(recipe, tasks))
+            for task, result in zip(tasks, trained, strict=True):
                 results.append(result)
                 log_fold(settings, run_id, task, result, data)
             judged = judged_rows(settings, (recipe,), data.train_labels, data.folds)
@@ -171,7 +176,8 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
             )
             for picture in ("curves.png", "augmented.png"):
                 tracking.log_file(run_id, TRAINED / recipe / picture)
-    say(f"{recipe}: CV accuracy {metrics['cv_accuracy']:.5f}, {duration(metrics['seconds'])}")
+    spent = duration(metrics["seconds"])
+    say(f"{recipe}: CV accuracy {metrics['cv_accuracy']:.5f}; trained for {spent} in all")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,10 @@ import pytest
 import yaml
 from hypothesis import settings
 
+from pipeline.hardware import one_thread
+
 REPOSITORY = Path(__file__).parent.parent
+one_thread()  # as the train stage does
 # The machine may be busy: no test depends on the time that something takes.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
@@ -69,6 +72,7 @@ def small_params() -> dict[str, Any]:
     value["recipes"] = ["tiny"]
     value["preprocess"]["folds"] = 2
     value["tracking"]["uri"] = "off"
+    value["compute"]["workers"] = 1
     value["tune"] |= {"trials": 2, "rows": 100, "epochs": 1}
     return value
 

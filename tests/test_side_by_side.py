@@ -1,0 +1,149 @@
+"""Helpers change how long a training takes, and nothing that comes of it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from conftest import REPOSITORY
+from test_compute import task
+
+from pipeline.compute import run_tasks
+from pipeline.config import load_settings
+from pipeline.files import CACHE
+from pipeline.folds import Progress
+from pipeline.side_by_side import run_side_by_side, workers
+from pipeline.task import fingerprint, load_data
+
+
+def helpers() -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.ZombieProcess):  # one that is killed, and not yet joined
+            found += [child] if "--multiprocessing-fork" in child.cmdline() else []
+    return found
+
+
+def test_two_at_a_time_make_the_same_as_one(
+    arrays: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tasks = [task(fold=fold, repeat=repeat, epochs=20) for repeat in (0, 1) for fold in (0, 1)]
+    by_whom: dict[int, bool] = {}
+    progress = Progress("tiny", tasks)
+
+    def report(each: Any, history: Any) -> None:
+        progress(each, history)
+        here = threading.current_thread() is threading.main_thread()
+        by_whom[tasks.index(each)] = here
+        time.sleep(0.3 if all(by_whom.values()) else 0)  # until the helper has begun
+
+    data = load_data()
+    together = list(run_side_by_side(tasks, data, 2, report))
+    assert sorted(by_whom) == [0, 1, 2, 3]
+    assert set(by_whom.values()) == {True, False}
+    assert not helpers()
+    output = capfd.readouterr().out
+    assert "fold 2 repeat 2  network 4/4  epoch 20/20" in output
+    assert output.count("left 0:00") >= 1
+    folders = sorted(CACHE.iterdir())
+    for folder in folders:
+        folder.rename(f"{folder}.together")
+    alone = list(run_tasks(tasks, data))
+    for mine, its in zip(together, alone, strict=True):
+        assert mine.fingerprint == its.fingerprint
+        assert np.array_equal(mine.held_out, its.held_out)
+        again = np.load(f"{CACHE / mine.fingerprint}.together/probabilities.npy")
+        assert np.array_equal(again, its.probabilities)
+
+
+def test_what_is_finished_is_not_trained_again_and_needs_no_helper(arrays: Path) -> None:
+    data = load_data()
+    tasks = [task(fold=0), task(fold=1)]
+    list(run_tasks(tasks, data))
+    heard: list[Any] = []
+    list(run_side_by_side(tasks, data, 2, lambda *each: heard.append((each, helpers()))))
+    assert not heard
+
+
+@pytest.mark.slow
+def test_a_helper_that_is_killed_is_gone_on_without(
+    arrays: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tasks = [task(fold=fold, epochs=100) for fold in (0, 1)]
+    killed: list[int] = []
+
+    def kill(each: Any, history: Any) -> None:
+        time.sleep(0 if killed or each.fold else 0.3)  # until the helper has come so far
+        if each.fold == 1 and len(history) >= 3 and helpers() and not killed:
+            killed.append(len(history))
+            helpers()[0].kill()
+
+    results = list(run_side_by_side(tasks, load_data(), 2, kill))
+    assert killed
+    assert [len(result.history) for result in results] == [100, 100]
+    assert "going on without it" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_helper_ends_with_its_leader(arrays: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from test_compute import task\n"
+        "from pipeline.side_by_side import run_side_by_side\n"
+        "from pipeline.task import load_data\n"
+        "if __name__ == '__main__':\n"
+        "    tasks = [task(fold=fold, epochs=5000) for fold in (0, 1)]\n"
+        "    say = lambda each, _: print(each.fold, flush=True)\n"
+        "    list(run_side_by_side(tasks, load_data(), 2, say))\n"
+    )
+    Path("leader.py").write_text(code)
+    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}"}
+    leader = subprocess.Popen(
+        [sys.executable, "leader.py", str(REPOSITORY / "tests")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert leader.stdout
+    while leader.stdout.readline() != "1\n":
+        assert leader.poll() is None
+    children = psutil.Process(leader.pid).children(recursive=True)
+    assert children
+    leader.send_signal(signal.SIGKILL)
+    leader.communicate()
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive, [process.cmdline() for process in alive]
+
+
+@pytest.mark.slow
+def test_what_a_helper_cannot_do_is_said_by_the_leader(arrays: Path) -> None:
+    tasks, data = [task(fold=0, epochs=60), task(fold=1)], load_data()
+    in_the_way = CACHE / f"{fingerprint(tasks[1], data)}.partial"
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.touch()
+    with pytest.raises(OSError, match=in_the_way.name):
+        list(run_side_by_side(tasks, data, 2, lambda *_: None))
+    assert not helpers()
+
+
+def test_as_many_as_wanted_or_as_the_machine_bears(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings()
+    assert workers(settings) == 1  # as this project's params.yaml says
+    free = settings.compute.model_copy(update={"workers": None})
+    settings = settings.model_copy(update={"compute": free})
+    monkeypatch.setattr("pipeline.side_by_side.cores", lambda: 8)
+    memory = psutil.virtual_memory()._replace(available=5 * 2**30)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    assert workers(settings) == 2
+    monkeypatch.setattr("pipeline.side_by_side.has_gpu", lambda: True)
+    assert workers(settings) == 1
