@@ -26,6 +26,7 @@ from pipeline.preprocess import assign_folds
 from pipeline.recipe import RECIPES, Recipe, Split, load_recipe, recipe_path
 from pipeline.scores import accuracy
 from pipeline.seeds import random_key
+from pipeline.side_by_side import workers
 from pipeline.speed import measure_speed
 from pipeline.stage import stage
 from pipeline.task import Data, Task, load_data
@@ -180,7 +181,7 @@ def main(
         }
         precision = resolve_precision(settings.train.precision)
         for name, recipe in loaded.items():
-            row = rows[name] | measure_speed(recipe, data, classes, precision)
+            row = rows[name] | measure_speed(recipe, data, classes, precision, workers(settings))
             write_tables(FILE, row)
             say(f"{name}: {duration(row['seconds'])} of training a run; {FILE} has its row")
 

@@ -88,11 +88,9 @@ def run_side_by_side(
                 list(run_tasks([tasks[mine]], data, one_at_a_time))
                 board.give_back(mine, done=True)
             yield from run_tasks([task], data, one_at_a_time)
-        for helper in helpers:
-            helper.join(10)  # it has been told that there is nothing left
     finally:
         for helper in helpers:
-            helper.kill()  # if this process fails; every epoch that ended is saved
+            helper.kill()  # there is nothing left, or this fails; each epoch that ended is saved
             helper.join()
 
 

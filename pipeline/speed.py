@@ -1,7 +1,10 @@
 """How fast a recipe trains: against stock Keras, and against the machine's own ceiling."""
 
+import multiprocessing as mp
 import time
 import warnings
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from statistics import median
 from typing import Any
 
@@ -10,7 +13,7 @@ import numpy as np
 from pipeline.batches import Digits
 from pipeline.canvas import place
 from pipeline.fit import fit
-from pipeline.hardware import keras, tf
+from pipeline.hardware import keras, one_thread, tf
 from pipeline.models import build_model, build_optimizer, scaling_layer
 from pipeline.recipe import Augmentation, Recipe
 from pipeline.task import Data
@@ -18,8 +21,13 @@ from pipeline.task import Data
 ROUNDS, EPOCHS = 3, 2
 
 
-def measure_speed(recipe: Recipe, data: Data, classes: int, precision: str) -> dict[str, float]:
-    """Time this pipeline, stock Keras and bare convolutions by turns, in this process.
+def measure_speed(
+    recipe: Recipe, data: Data, classes: int, precision: str, at_once: int
+) -> dict[str, float]:
+    """Time this pipeline, stock Keras and bare convolutions by turns.
+
+    This pipeline as the train stage runs it, `at_once` networks side by side, and the convolutions
+    so too; stock Keras as a notebook does, one network on all of the processor's threads.
 
     Returns:
         Images a second of whole epochs (`images_per_second`, `stock_images_per_second`), their
@@ -34,19 +42,18 @@ def measure_speed(recipe: Recipe, data: Data, classes: int, precision: str) -> d
     stock = stock_epochs(bare, digits, classes)
     stock()  # the first time is mostly TensorFlow's tracing
     measured = []
-    for _ in range(ROUNDS):
-        ceiling = layers_seconds(bare, images.shape[1:], classes, precision)
-        ours = fit(
-            bare,
-            digits,
-            digits.take(slice(0)),
-            classes=classes,
-            key="speed",
-            epochs=EPOCHS + 1,
-            precision=precision,
-        )
-        seconds = [row["seconds"] for row in ours.history[1:]]
-        measured.append((rows / median(seconds), rows / median(stock()), 1 / ceiling))
+    context = mp.get_context("spawn")
+    meeting = (context.Barrier(at_once, timeout=600),)
+    with ProcessPoolExecutor(at_once, context, _begin, meeting) as helpers:
+        for _ in range(ROUNDS):
+            if at_once > 1:
+                jobs = [
+                    helpers.submit(_rates, bare, digits, classes, precision) for _ in range(at_once)
+                ]
+                ours, ceiling = np.sum([job.result() for job in jobs], axis=0).tolist()
+            else:
+                ours, ceiling = _rates(bare, digits, classes, precision)
+            measured.append((ours, rows / median(stock()), ceiling))
     rates = [median(rate) for rate in zip(*measured, strict=True)]
     names = ("images_per_second", "stock_images_per_second", "ceiling_images_per_second")
     ratios = {
@@ -54,6 +61,39 @@ def measure_speed(recipe: Recipe, data: Data, classes: int, precision: str) -> d
         "of_ceiling": median(mine / most for mine, _, most in measured),
     }
     return dict(zip(names, rates, strict=True)) | ratios
+
+
+_meet: Callable[[], Any] = int  # waits until all that are timed side by side have come so far
+
+
+def _begin(barrier: Any) -> None:
+    """What a process does first that is to be one of several."""
+    global _meet
+    _meet = barrier.wait
+    one_thread()
+
+
+def _rates(recipe: Recipe, digits: Digits, classes: int, precision: str) -> tuple[float, float]:
+    """Images a second of one network's whole epochs, and of its bare convolutions."""
+
+    def meet_after_the_first(history: list[Any]) -> None:
+        if len(history) == 1:
+            _meet()
+
+    _meet()
+    ceiling = 1 / layers_seconds(recipe, digits.images.shape[1:], classes, precision)
+    fitted = fit(
+        recipe,
+        digits,
+        digits.take(slice(0)),
+        classes=classes,
+        key="speed",
+        epochs=EPOCHS + 1,
+        precision=precision,
+        report=meet_after_the_first,
+    )
+    seconds = [row["seconds"] for row in fitted.history[1:]]
+    return len(digits.labels) / median(seconds), ceiling
 
 
 def stock_epochs(recipe: Recipe, digits: Digits, classes: int) -> Any:

@@ -57,6 +57,7 @@ def copy_checkout(folder: Path, params: dict[str, Any]) -> Path:
     params["preprocess"]["rows"] = 300
     params["tune"] |= {"trials": 2, "epochs": 1}
     params["train"]["epochs"] = 40
+    params["compute"]["workers"] = 1  # a helper takes longer to start than there is to do
     write_yaml(folder / "params.yaml", params)
     write_yaml(folder / "experiments/recipes/tiny.yaml", TINY)
     with (folder / ".gitignore").open("a") as file:

@@ -238,6 +238,8 @@ def test_killed_in_the_middle_of_a_fold_it_ends_with_the_same_files(
     checkouts: tuple[Path, Path, str],
 ) -> None:
     done, begun, _ = checkouts
+    params = (begun / "params.yaml").read_text()
+    (begun / "params.yaml").write_text(params.replace("workers: 1", "workers: 2"))
     process = subprocess.Popen(
         ["dvc", "repro"],
         cwd=begun,

@@ -13,7 +13,7 @@ import yaml
 from checkout import commit, copy_checkout
 from conftest import REPOSITORY, TINY
 
-from chaos.project import DONE, TARGETS, Project
+from chaos.project import DONE, TARGETS, Project, write_params
 from pipeline.files import sha256_json
 
 # What is only ever replaced as a whole may be linked instead of copied.
@@ -45,6 +45,7 @@ class Workshop:
         params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
         params["recipes"], params["preprocess"]["folds"] = ["tiny"], 2
         copy_checkout(work, params)
+        write_params(work, compute={"workers": 2})
         for stage in self.stages:
             self._keep(work, stage)
             project.repro(TARGETS[stage])
