@@ -15,7 +15,7 @@ from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, duration, run_command, say
 from pipeline.files import TRAINED, remove_others, replacing, sha256_json, write_array, write_json
 from pipeline.folds import Progress, fold_tasks, label
-from pipeline.hardware import describe, one_thread, tf
+from pipeline.hardware import cores, describe, one_thread, tf
 from pipeline.model_plan import member, plan
 from pipeline.models import check_recipe
 from pipeline.recipe import load_recipe, recipe_path
@@ -130,7 +130,7 @@ def collect(
         "run_key": key,
         "epochs": tasks[0].epochs,
         "precision": tasks[0].precision,
-        "machine": describe(),
+        "machine": describe() | {"cores": cores()},
     }
     write_json(folder / "metrics.json", metrics)
     models = {model_name(task) for task in tasks}

@@ -137,6 +137,7 @@ def test_the_doctor_says_what_is_ready(done: Path) -> None:
     assert "not ready" not in output
 
 
+@pytest.mark.slow
 def test_the_benchmark_scores_and_times_a_recipe(done: Path) -> None:
     output = run(done, sys.executable, "-m", "pipeline.benchmark", "tiny")
     assert "tiny  network 1  epoch 2/2" in output
