@@ -145,6 +145,7 @@ def test_after_a_kill_the_tree_goes_on_without_a_twin(settings: Settings, killed
     }
 
 
+@pytest.mark.slow
 def test_a_skipped_stage_is_linked_to_the_run_that_made_it(settings: Settings) -> None:
     with tracking.run(settings, "train x", key="k") as own:
         tracking.log_metrics(own, {"cv_accuracy": 0.5})
