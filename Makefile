@@ -2,7 +2,8 @@
 PYTHON ?= python3
 PORT ?= 5000
 # What `make best` changes in params.yaml. A fold that any run has finished is not trained again.
-BEST ?= tune.trials=0 preprocess.folds=10 train.epochs=18 train.repeats=2
+BEST ?= recipes=[compact,compact_deskewed,compact_stretched,compact_deskewed_stretched,compact_narrow] \
+  tune.trials=0 train.repeats=2
 SEEDS ?= 1
 DEALS ?= 0 1 2
 QUICK ?=
@@ -18,7 +19,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro best deals submit doctor score report ui tune benchmark-tune tracking-server test test-faults test-browser chaos audit lint format coverage benchmark benchmark-csv lock clean-cache
+.PHONY: help setup repro best deals submit doctor score report ui tune benchmark-tune tracking-server test test-faults test-browser chaos audit lint format coverage benchmark benchmark-speed benchmark-csv lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -42,7 +43,7 @@ repro: setup  ## Run the pipeline: data, tuning, training, blend, submission fil
 
 best: setup  ## The long run, resumable, in a folder of its own; then: dvc exp apply best
 	@python -m pipeline.check
-	@dvc exp run --temp --force --name best $(addprefix -S ,$(BEST))
+	@dvc exp run --temp --force --name best $(BEST:%=-S %)
 
 deals: setup  ## Is CV honest? The same on other dealings of the digits; QUICK="train.epochs=6"
 	@python -m pipeline.check
@@ -111,6 +112,11 @@ benchmark: setup  ## Run recipes as published, score and time them; RECIPES="gho
 	@python -m pipeline.check
 	@dvc repro -q preprocess
 	@python -m pipeline.benchmark $(RECIPES) --seeds $(SEEDS) --networks $(NETWORKS)
+	@python -m pipeline.speed $(RECIPES)
+
+benchmark-speed: setup  ## Time recipes alone, against stock Keras; the machine should be idle
+	@dvc repro -q preprocess
+	@python -m pipeline.speed $(RECIPES)
 
 benchmark-tune: setup  ## What pruning saves and costs; whether short trials rank as long ones
 	@dvc repro -q preprocess

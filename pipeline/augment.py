@@ -22,7 +22,7 @@ def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> t
     transforms = _affine(images.shape, tf.shape(images)[0], seed, augmentation)
     if augmentation.elastic_alpha:
         return _warp(images, transforms, _displacements(images, seed, augmentation))
-    return _transform(images, transforms)
+    return resample(images, transforms)
 
 
 def view(images: tf.Tensor, number: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
@@ -32,10 +32,14 @@ def view(images: tf.Tensor, number: tf.Tensor, augmentation: Augmentation) -> tf
     """
     seed = tf.stack([tf.constant(0, tf.int64), number])
     transforms = _affine(images.shape, tf.constant(1), seed, augmentation)
-    return _transform(images, tf.repeat(transforms, tf.shape(images)[0], axis=0))
+    return resample(images, tf.repeat(transforms, tf.shape(images)[0], axis=0))
 
 
-def _transform(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
+def resample(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
+    """Read each image anew, bilinearly, where `transforms`, float32 (batch, 6), say; outside is 0.
+
+    From a pixel of the result to where it is read, x first: x' = ax + by + c, y' = dx + ey + f.
+    """
     zero = tf.zeros_like(transforms[:, :2])
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,

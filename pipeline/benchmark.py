@@ -1,11 +1,10 @@
-"""Runs recipes as they were published and on the embedded competition: accuracy and speed.
+"""Runs recipes as they were published and on the embedded competition, and scores them.
 
 Every network goes through the cache, so that a benchmark cut short goes on where it was.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,27 +12,35 @@ import pandas as pd
 import typer
 from sklearn.model_selection import train_test_split
 
-from pipeline.benchmark_table import write_tables
+from pipeline.benchmark_table import FILE, write_tables
 from pipeline.checkpoint import Epoch
 from pipeline.competition import mnist
 from pipeline.compute import Result, run_tasks
 from pipeline.config import Settings, load_settings
 from pipeline.console import UserError, duration, run_command, say
-from pipeline.hardware import resolve_precision
+from pipeline.hardware import one_thread, resolve_precision
 from pipeline.leaderboard import leaderboard_accuracy
 from pipeline.models import build_model, check_recipe
 from pipeline.preprocess import assign_folds
 from pipeline.recipe import RECIPES, Recipe, Split, load_recipe, recipe_path
 from pipeline.scores import accuracy
 from pipeline.seeds import random_key
-from pipeline.side_by_side import workers
-from pipeline.speed import measure_speed
+from pipeline.side_by_side import Job, run_side_by_side, workers
 from pipeline.stage import stage
 from pipeline.task import Data, Task, load_data
 
-FILE = Path("experiments/benchmark.csv")
 HELD_OUT, LEARNED = 0, 1  # the folds of a holdout
 NO_FOLD = 255
+
+
+def load_checked(names: list[str] | None, settings: Settings) -> dict[str, Recipe]:
+    """The recipes of these names, all there are if none, each tried before anything is trained."""
+    names = names or sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    recipes = {name: load_recipe(name) for name in names}
+    for name, recipe in recipes.items():
+        shape, classes = settings.competition.image_shape, settings.competition.classes
+        check_recipe(recipe, recipe_path(name), shape, classes)
+    return recipes
 
 
 def holdout(labels: np.ndarray, share: float, key: int) -> np.ndarray:
@@ -58,39 +65,30 @@ def networks(split: Split, data: Data, settings: Settings) -> Iterator[tuple[Dat
             yield replace(data, folds=np.zeros(rows, np.uint8)), NO_FOLD
 
 
-def train(
-    settings: Settings, name: str, recipe: Recipe, split: Split, data: Data
-) -> tuple[list[Data], list[Result]]:
-    """Train the networks that `split` asks for, one after the other."""
-
-    def report(task: Task, history: list[Epoch]) -> None:
-        row = history[-1]
-        say(
-            f"{name}  network {len(results) + 1}  epoch {int(row['epoch'])}/{task.epochs}"
-            f"  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}  {row['seconds']:.1f} s"
+def jobs(settings: Settings, name: str, recipe: Recipe, split: Split, data: Data) -> list[Job]:
+    """What to train for `split`: each network's task, and its data."""
+    return [
+        (
+            Task(
+                name=name,
+                recipe=recipe,
+                classes=settings.competition.classes,
+                epochs=recipe.epochs,
+                precision=resolve_precision(settings.train.precision),
+                seed=settings.seed,
+                fold=fold,
+            ),
+            own,
         )
-
-    used: list[Data] = []
-    results: list[Result] = []
-    for own, fold in networks(split, data, settings):
-        task = Task(
-            name=name,
-            recipe=recipe,
-            classes=settings.competition.classes,
-            epochs=recipe.epochs,
-            precision=resolve_precision(settings.train.precision),
-            seed=settings.seed,
-            fold=fold,
-        )
-        used.append(own)
-        results += run_tasks([task], own, report)
-    return used, results
+        for own, fold in networks(split, data, settings)
+    ]
 
 
 def scores(
-    settings: Settings, split: Split, used: list[Data], results: list[Result], answers: np.ndarray
-) -> dict[str, float]:
-    """What the networks score, by the published names: validation, test, leaderboard."""
+    settings: Settings, split: Split, trained: list[Job], answers: np.ndarray
+) -> tuple[dict[str, float], list[Result]]:
+    """What the networks score, by the published names (validation, test, leaderboard), and they."""
+    results = [result for task, own in trained for result in run_tasks([task], own)]
     found = {}
     blended = np.mean([result.test_probabilities for result in results], axis=0)
     if split.digits == "competition":
@@ -104,57 +102,57 @@ def scores(
     if len(results[0].held_out):
         right = [
             result.probabilities.argmax(axis=1) == own.train_labels[result.held_out]
-            for own, result in zip(used, results, strict=True)
+            for (_, own), result in zip(trained, results, strict=True)
         ]
         found["validation"] = float(np.concatenate(right).mean())
-    return found
+    return found, results
 
 
-def score_recipe(settings: Settings, name: str, recipe: Recipe, data: Data) -> dict[str, Any]:
-    """Run a recipe as it was published, then, if that was on other digits, on the competition's."""
-    split, own, answers = recipe.split, data, np.zeros(0)
-    if split.digits == "mnist":
+def report(task: Task, history: list[Epoch]) -> None:
+    """Print a line for the epoch that has just ended."""
+    row = history[-1]
+    say(
+        f"{task.name}  epoch {int(row['epoch'])}/{task.epochs}  loss {row['loss']:.4f}"
+        f"  accuracy {row['accuracy']:.4f}  {row['seconds']:.1f} s"
+    )
+
+
+def parts(recipe: Recipe, data: Data) -> Iterator[tuple[Split, Data, np.ndarray]]:
+    """What to run a recipe on: as it was published; then, if other digits, the competition's.
+
+    With each, the labels of its test rows, if this module is to judge them.
+    """
+    if recipe.split.digits == "mnist":
         original = mnist()
         images = (each[..., None] for each in (original.train_images, original.test_images))
-        own = Data(next(images), original.train_labels, next(images), np.zeros(0, np.uint8))
-        answers = original.test_labels
-    used, results = train(settings, name, recipe, split, own)
-    row: dict[str, Any] = scores(settings, split, used, results, answers)
-    epochs = [epoch["seconds"] for result in results for epoch in result.history]
-    row |= {
-        "networks": len(results),
-        "epochs": len(epochs) / len(results),
-        "epoch_seconds": float(np.median(epochs)),
-        "seconds": sum(result.seconds for result in results),
-    }
-    if split.digits == "mnist":
-        all_rows = Split()
-        used, results = train(settings, name, recipe, all_rows, data)
-        row |= scores(settings, all_rows, used, results, answers)
+        labels, no_folds = original.train_labels, np.zeros(0, np.uint8)
+        yield recipe.split, Data(next(images), labels, next(images), no_folds), original.test_labels
+        yield Split(), data, np.zeros(0)
+    else:
+        yield recipe.split, data, np.zeros(0)
+
+
+def run_of(settings: Settings, name: str, recipe: Recipe, data: Data) -> dict[str, Any]:
+    """What one run of a recipe, whose networks are trained, scored and took."""
+    row: dict[str, Any] = {}
+    for split, own, answers in parts(recipe, data):
+        found, results = scores(settings, split, jobs(settings, name, recipe, split, own), answers)
+        epochs = [epoch["seconds"] for result in results for epoch in result.history]
+        taken = {
+            "networks": len(results),
+            "epochs": len(epochs) / len(results),
+            "epoch_seconds": float(np.median(epochs)),
+            "seconds": sum(result.seconds for result in results),
+        }
+        row = found | taken | row  # the first, as published, is what was timed
     return row
 
 
-def average(
-    settings: Settings, name: str, recipe: Recipe, data: Data, seeds: int, networks: int
-) -> dict[Any, Any]:
-    """A recipe's row: the mean, and of scores the spread, over its runs by `seeds` seeds."""
-    split = recipe.split.model_copy(update={"networks": min(recipe.split.networks, networks)})
-    shorter = recipe.model_copy(update={"split": split})
-    runs = pd.DataFrame(
-        score_recipe(
-            settings.model_copy(update={"seed": settings.seed + number}), name, shorter, data
-        )
-        for number in range(seeds)
-    )
-    shape = recipe.input_shape(settings.competition.image_shape)
-    network = build_model(recipe, shape, settings.competition.classes)
-    row: dict[Any, Any] = {"recipe": name, "seeds": seeds, "parameters": network.count_params()}
-    row |= {f"published_{kind}": score for kind, score in recipe.published.items()}
-    row |= runs.mean().to_dict()
-    if seeds > 1:
-        kinds = [kind for kind in ("leaderboard", "test", "validation") if kind in runs]
-        row |= runs[kinds].std().add_suffix("_std").to_dict()
-    return row
+def average(runs: pd.DataFrame) -> dict[Any, Any]:
+    """The mean, and of scores the spread, over a recipe's runs by several seeds."""
+    kinds = [kind for kind in ("leaderboard", "test", "validation") if kind in runs]
+    spread = runs[kinds].std().add_suffix("_std")
+    return {"seeds": len(runs)} | runs.mean().to_dict() | spread.to_dict()
 
 
 def main(
@@ -162,26 +160,39 @@ def main(
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each, by as many seeds.")] = 1,
     networks: Annotated[int, typer.Option(min=1, help="Of each recipe's, at most.")] = 15,
 ) -> None:
-    """Train recipes as published; write experiments/benchmark.csv and the README's table."""
+    """Train recipes as published; write their scores to experiments/benchmark.csv and README.md."""
     settings = load_settings()
     if settings.competition.source != "embedded":
         raise UserError("the benchmark needs `competition.source: embedded` in params.yaml")
-    names = recipes or sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    one_thread()
+    by_seed = [
+        settings.model_copy(update={"seed": settings.seed + number}) for number in range(seeds)
+    ]
     with stage("benchmark"):
         data = load_data()
-        shape, classes = settings.competition.image_shape, settings.competition.classes
-        loaded = {name: load_recipe(name) for name in names}
+        loaded = load_checked(recipes, settings)
         for name, recipe in loaded.items():
-            check_recipe(recipe, recipe_path(name), shape, classes)
-        # All training first: a process grown too large starts anew there, and the times do not
-        # come from the cache.
-        rows = {
-            name: average(settings, name, recipe, data, seeds, networks)
+            split = recipe.split.model_copy(
+                update={"networks": min(recipe.split.networks, networks)}
+            )
+            loaded[name] = recipe.model_copy(update={"split": split})
+        everything = [
+            job
             for name, recipe in loaded.items()
-        }
-        precision = resolve_precision(settings.train.precision)
+            for split, own, _ in parts(recipe, data)
+            for seeded in by_seed
+            for job in jobs(seeded, name, recipe, split, own)
+        ]
+        say(f"{len(everything)} networks, {workers(settings)} at a time; what is done is kept")
+        for _ in run_side_by_side(everything, workers(settings), report):
+            pass  # in the cache now
         for name, recipe in loaded.items():
-            row = rows[name] | measure_speed(recipe, data, classes, precision, workers(settings))
+            runs = pd.DataFrame(run_of(seeded, name, recipe, data) for seeded in by_seed)
+            shape = recipe.input_shape(settings.competition.image_shape)
+            network = build_model(recipe, shape, settings.competition.classes)
+            row = {"recipe": name, "parameters": network.count_params()} | average(runs)
+            row |= {f"published_{kind}": score for kind, score in recipe.published.items()}
+            row |= {"remark": recipe.remark}
             write_tables(FILE, row)
             say(f"{name}: {duration(row['seconds'])} of training a run; {FILE} has its row")
 

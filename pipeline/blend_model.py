@@ -27,18 +27,19 @@ class Blend(mlflow.pyfunc.PythonModel):
 
     def predict(self, model_input: np.ndarray) -> np.ndarray:
         """Probabilities, float32 (rows, classes), of raw pixels, uint8 (rows, height, ...)."""
-        from pipeline.canvas import place
         from pipeline.fit import predict
+        from pipeline.inputs import network_inputs
         from pipeline.recipe import Recipe
 
         images = np.asarray(model_input, np.uint8)
         total = np.zeros((len(images), self.plan["classes"]), np.float64)
         for member in self.plan["members"]:
             recipe = Recipe(**member["recipe"])
-            placed = place(images, np.arange(len(images)), recipe.canvas, member["canvas_key"])
+            rows, key = np.arange(len(images)), member["canvas_key"]
+            inputs = network_inputs(images, rows, recipe, key)
             for name in member["networks"]:
                 share = member["weight"] / len(member["networks"])
-                total += share * predict(self.networks[name], placed, recipe)
+                total += share * predict(self.networks[name], inputs, recipe)
         return total.astype(np.float32)
 
 

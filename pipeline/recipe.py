@@ -51,6 +51,14 @@ class Canvas(Frozen):
     width: int = Field(ge=1, le=1024)
 
 
+class Normalize(Frozen):
+    """Each image by itself brought into a standard form, the same to train and to predict."""
+
+    deskew: bool = Field(False, description="sheared until its mass stands upright")
+    height: int | None = Field(None, ge=1, le=1024, description="of its ink's box; null: as it is")
+    width: int | None = Field(None, ge=1, le=1024)
+
+
 class Split(Frozen):
     """The rows a published score was of; `make benchmark` trains and scores on the same.
 
@@ -77,8 +85,10 @@ class Recipe(Frozen):
     published: dict[Literal["leaderboard", "test", "validation"], float] = Field(
         default_factory=dict
     )
+    remark: str = Field("", description="why a run of ours may be below what was published")
     split: Split = Split()
     canvas: Canvas | None = None
+    normalize: Normalize | None = None
     scaling: Literal["unit", "standardize"] = "unit"
     augmentation: Augmentation = Augmentation()
     layers: list[Named] = Field(min_length=1)

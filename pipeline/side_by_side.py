@@ -20,9 +20,10 @@ from pipeline.compute import Result, finished, has_grown, run_tasks
 from pipeline.config import Settings
 from pipeline.console import warn
 from pipeline.hardware import cores, has_gpu, one_thread
-from pipeline.task import Data, Task, load_data
+from pipeline.task import Data, Task
 
 MEMORY = 2 * 2**30  # of a process that trains, bytes
+Job = tuple[Task, Data]
 Report = Callable[[Task, list[Epoch]], Any]
 
 
@@ -63,16 +64,14 @@ class _Board:
             self.changed.notify_all()
 
 
-def run_side_by_side(
-    tasks: list[Task], data: Data, at_once: int, report: Report
-) -> Iterator[Result]:
-    """Train the tasks, `at_once` at a time; yield each one's result in turn.
+def run_side_by_side(jobs: list[Job], at_once: int, report: Report) -> Iterator[Result]:
+    """Train each job's task on its data, `at_once` at a time; yield each one's result in turn.
 
     A task that was finished before is read from the cache. A helper that dies is gone on without:
     its network is trained here, from its last epoch on. `report` is called from several threads,
     never by two at a time.
     """
-    board = _Board([finished(task, data) for task in tasks])
+    board = _Board([finished(*job) for job in jobs])
     reporting = threading.Lock()
 
     def one_at_a_time(task: Task, history: list[Epoch]) -> None:
@@ -80,12 +79,12 @@ def run_side_by_side(
             report(task, history)
 
     helpers = [
-        _start(tasks, board, one_at_a_time) for _ in range(min(at_once, len(board.waiting)) - 1)
+        _start(jobs, board, one_at_a_time) for _ in range(min(at_once, len(board.waiting)) - 1)
     ]
     try:
-        for position, task in enumerate(tasks):
+        for position, (task, data) in enumerate(jobs):
             while (mine := board.take(wanted=position)) is not None:
-                list(run_tasks([tasks[mine]], data, one_at_a_time))
+                _run(jobs[mine], one_at_a_time)
                 board.give_back(mine, done=True)
             yield from run_tasks([task], data, one_at_a_time)
     finally:
@@ -94,13 +93,19 @@ def run_side_by_side(
             helper.join()
 
 
-def _start(tasks: list[Task], board: _Board, report: Report) -> Any:
+def _run(job: Job, report: Report) -> None:
+    task, data = job
+    list(run_tasks([task], data, report))
+
+
+def _start(jobs: list[Job], board: _Board, report: Report) -> Any:
     """Start a helper, and a thread that tells it what to train."""
     context = mp.get_context("spawn")  # TensorFlow does not survive a fork
     ours, its = context.Pipe()
-    helper = context.Process(target=_help, args=(its, tasks), daemon=True)
+    helper = context.Process(target=_help, args=(its, jobs), daemon=True)
     helper.start()
     its.close()
+    tasks = [task for task, _ in jobs]
     threading.Thread(target=_lead, args=(ours, tasks, board, report), daemon=True).start()
     return helper
 
@@ -127,7 +132,7 @@ def _lead(helper: Connection, tasks: list[Task], board: _Board, report: Report) 
         warn(f"a helper stopped training {tasks[position].name} ({why}); going on without it")
 
 
-def _help(leader: Connection, tasks: list[Task]) -> None:
+def _help(leader: Connection, jobs: list[Job]) -> None:
     """Train what the leader says, until there is nothing left; a helper's whole life.
 
     It sends None for "what next?", a history after each epoch, and in words why it gives up.
@@ -136,13 +141,12 @@ def _help(leader: Connection, tasks: list[Task]) -> None:
     threading.Thread(target=_end_with_leader, daemon=True).start()
     one_thread()
     try:
-        data = load_data()
         while not has_grown():
             leader.send(None)
             position = leader.recv()
             if position is None:
                 return
-            list(run_tasks([tasks[position]], data, lambda _, history: leader.send(history)))
+            _run(jobs[position], lambda _, history: leader.send(history))
         leader.send(None)
     except Exception as error:  # the leader meets it too, when it does what was left, and says so
         leader.send(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""How fast a recipe trains: against stock Keras, and against the machine's own ceiling."""
+"""How fast recipes train: against stock Keras, and against the machine's own ceiling."""
 
 import multiprocessing as mp
 import time
@@ -6,17 +6,24 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 
 from pipeline.batches import Digits
-from pipeline.canvas import place
+from pipeline.benchmark import load_checked
+from pipeline.benchmark_table import FILE, write_tables
+from pipeline.config import load_settings
+from pipeline.console import run_command, say
 from pipeline.fit import fit
-from pipeline.hardware import keras, one_thread, tf
+from pipeline.hardware import keras, one_thread, resolve_precision, tf
+from pipeline.inputs import network_inputs
 from pipeline.models import build_model, build_optimizer, scaling_layer
 from pipeline.recipe import Augmentation, Recipe
-from pipeline.task import Data
+from pipeline.side_by_side import workers
+from pipeline.stage import stage
+from pipeline.task import Data, load_data
 
 ROUNDS, EPOCHS = 3, 2
 
@@ -36,7 +43,7 @@ def measure_speed(
         medians of three rounds.
     """
     rows = min(len(data.train_labels), max(8000, 12 * recipe.batch_size))
-    images = place(data.train_images, np.arange(rows), recipe.canvas, 0)
+    images = network_inputs(data.train_images, np.arange(rows), recipe, 0)
     digits = Digits(images, data.train_labels[:rows])
     bare = recipe.model_copy(update={"validation": None, "callbacks": []})
     stock = stock_epochs(bare, digits, classes)
@@ -198,3 +205,26 @@ def _layer_seconds(layer: Any, batch: int, dtype: str, first: bool) -> float:
             compiled(inputs, kernel, gradient)
         taken.append((time.perf_counter() - started) / 10)
     return median(taken)
+
+
+def main(
+    recipes: Annotated[list[str] | None, typer.Argument(help="Recipes; all if none.")] = None,
+) -> None:
+    """Time recipes on a machine that does nothing else; into experiments/benchmark.csv, README."""
+    settings = load_settings()
+    precision = resolve_precision(settings.train.precision)
+    with stage("benchmark"):
+        data = load_data()
+        for name, recipe in load_checked(recipes, settings).items():
+            found = measure_speed(
+                recipe, data, settings.competition.classes, precision, workers(settings)
+            )
+            write_tables(FILE, {"recipe": name} | found)
+            say(
+                f"{name}: {found['images_per_second']:,.0f} images a second, "
+                f"{found['speedup']:.2f} times stock Keras, {found['of_ceiling']:.0%} of ceiling"
+            )
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.canvas import place
 from pipeline.console import UserError
 from pipeline.files import ARRAYS, read_array, sha256_json
 from pipeline.hardware import describe
+from pipeline.inputs import network_inputs
 from pipeline.recipe import Recipe
 from pipeline.seeds import random_key
 
@@ -26,7 +26,9 @@ CODE = (
     "compute",
     "fit",
     "fused",
+    "inputs",
     "models",
+    "normalize",
     "seeds",
     "task",
 )
@@ -97,7 +99,8 @@ def code_digest(source: str) -> str:
 
 def fingerprint(task: Task, data: Data) -> str:
     """The name of the task's folder in the cache."""
-    aside = {"description", "published", "split", "search", "epochs"}  # task.epochs is what counts
+    aside = {"description", "published", "remark", "split", "search"}
+    aside |= {"epochs"}  # task.epochs is what counts
     decides = asdict(task) | {"recipe": task.recipe.model_dump(exclude=aside)}
     decides |= {"data": data.digests, "code": code_digests(), "machine": describe()}
     return sha256_json(decides)[:24]
@@ -115,4 +118,4 @@ def input_images(task: Task, data: Data, rows: np.ndarray | None = None) -> np.n
     images = data.test_images if rows is None else data.train_images
     key = random_key(task.seed, task.name, "canvas", "test" if rows is None else "train")
     chosen = np.arange(len(images)) if rows is None else rows
-    return place(images, chosen, task.recipe.canvas, key)
+    return network_inputs(images, chosen, task.recipe, key)

@@ -164,7 +164,8 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
                 rows = len(getattr(data, name))
                 tracking.log_data(run_id, name, data.digests[name], rows, use)
             results = []
-            trained = run_side_by_side(tasks, data, at_once, Progress(recipe, tasks))
+            jobs = [(task, data) for task in tasks]
+            trained = run_side_by_side(jobs, at_once, Progress(recipe, tasks))
             for task, result in zip(tasks, trained, strict=True):
                 results.append(result)
                 log_fold(settings, run_id, task, result, data)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.benchmark import HELD_OUT, holdout, networks, scores, train
+from pipeline.benchmark import HELD_OUT, average, holdout, jobs, networks, scores
 from pipeline.benchmark_table import END, START, write_tables
 from pipeline.config import load_settings
 from pipeline.deals import report
@@ -44,17 +44,16 @@ def test_scores_are_of_rows_the_networks_did_not_see(arrays: Path) -> None:
     settings, data = load_settings(), load_data()
     answers = np.arange(50) % 10
     own = Split(digits="mnist", holdout=0.2)
-    used, results = train(settings, "tiny", load_recipe("tiny"), own, data)
-    found = scores(settings, own, used, results, answers)
+    trained = jobs(settings, "tiny", load_recipe("tiny"), own, data)
+    found, results = scores(settings, own, trained, answers)
     held_out, labels = results[0].held_out, data.train_labels
     right = results[0].probabilities.argmax(axis=1) == labels[held_out]
     assert found["validation"] == pytest.approx(right.mean())
     right = results[0].test_probabilities.argmax(axis=1) == answers
     assert found["test"] == pytest.approx(right.mean())
     halves = Split(digits="mnist", holdout=0.5, holdout_of="test")
-    found = scores(
-        settings, halves, *train(settings, "tiny", load_recipe("tiny"), halves, data), answers
-    )
+    trained = jobs(settings, "tiny", load_recipe("tiny"), halves, data)
+    found, _ = scores(settings, halves, trained, answers)
     assert set(found) == {"validation", "test"}
 
 
@@ -76,18 +75,32 @@ def test_a_row_takes_the_place_of_its_old_one(arrays: Path) -> None:
     file = Path("experiments/benchmark.csv")
     write_tables(file, row)
     write_tables(file, row | {"recipe": "a", "published_leaderboard": None})
-    write_tables(file, row | {"leaderboard": 0.992, "leaderboard_std": 0.0001, "seeds": 3})
+    short = {"recipe": "low", "published_leaderboard": 0.995, "remark": "one network of fifteen"}
+    write_tables(file, row | short)
+    write_tables(file, {"recipe": "b", "leaderboard": 0.992, "leaderboard_std": 0.0001, "seeds": 3})
+    write_tables(file, {"recipe": "nano", "networks": 2, "leaderboard": 0.98})
     table = pd.read_csv(file).set_index("recipe")
-    assert list(table.index) == ["a", "b"]
+    assert list(table.index) == ["a", "b", "low", "nano"]
     assert table.loc["b", "leaderboard"] == 0.992
     text = Path("README.md").read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
     assert (
-        "| `b` | 0.99 leaderboard | 0.99200 ± 0.00010 leaderboard (15 networks, mean of 3" in text
+        "| `b` | 0.99 leaderboard | 0.99200 ± 0.00010 leaderboard (15 networks, mean of 3 seeds) | yes |"
+        in text
     )
+    assert "| 0.99100 leaderboard (15 networks) | no: one network of fifteen | 0.99100 |" in text
     assert "| 4,000 | 1,000; ours 4.0 times as fast | 50% |" in text
+    assert "| `nano` | - | - | - | 0.98000 | - |" in text  # what is not known yet
+
+
+def test_runs_by_several_seeds_are_averaged() -> None:
+    runs = pd.DataFrame({"leaderboard": [0.98, 0.99], "seconds": [10, 20]})
+    row = average(runs)
+    assert (row["seeds"], row["leaderboard"], row["seconds"]) == (2, pytest.approx(0.985), 15)
+    assert row["leaderboard_std"] == pytest.approx(0.00707, abs=1e-5)
+    assert np.isnan(average(runs[:1])["leaderboard_std"])
 
 
 def test_the_dealings_are_compared_with_what_chance_would_give(arrays: Path) -> None:

@@ -46,7 +46,7 @@ def test_two_at_a_time_make_the_same_as_one(
         time.sleep(0.3 if all(by_whom.values()) else 0)  # until the helper has begun
 
     data = load_data()
-    together = list(run_side_by_side(tasks, data, 2, report))
+    together = list(run_side_by_side([(each, data) for each in tasks], 2, report))
     assert sorted(by_whom) == [0, 1]
     assert set(by_whom.values()) == {True, False}
     assert not helpers()
@@ -69,7 +69,11 @@ def test_what_is_finished_is_not_trained_again_and_needs_no_helper(arrays: Path)
     tasks = [task(fold=0), task(fold=1)]
     list(run_tasks(tasks, data))
     heard: list[Any] = []
-    list(run_side_by_side(tasks, data, 2, lambda *each: heard.append((each, helpers()))))
+    list(
+        run_side_by_side(
+            [(each, data) for each in tasks], 2, lambda *each: heard.append((each, helpers()))
+        )
+    )
     assert not heard
 
 
@@ -86,7 +90,8 @@ def test_a_helper_that_is_killed_is_gone_on_without(
             killed.append(len(history))
             helpers()[0].kill()
 
-    results = list(run_side_by_side(tasks, load_data(), 2, kill))
+    data = load_data()
+    results = list(run_side_by_side([(each, data) for each in tasks], 2, kill))
     assert killed
     assert [len(result.history) for result in results] == [100, 100]
     assert "going on without it" in capfd.readouterr().err
@@ -100,9 +105,10 @@ def test_a_helper_ends_with_its_leader(arrays: Path) -> None:
         "from pipeline.side_by_side import run_side_by_side\n"
         "from pipeline.task import load_data\n"
         "if __name__ == '__main__':\n"
-        "    tasks = [task(fold=fold, epochs=5000) for fold in (0, 1)]\n"
+        "    data = load_data()\n"
+        "    jobs = [(task(fold=fold, epochs=5000), data) for fold in (0, 1)]\n"
         "    say = lambda each, _: print(each.fold, flush=True)\n"
-        "    list(run_side_by_side(tasks, load_data(), 2, say))\n"
+        "    list(run_side_by_side(jobs, 2, say))\n"
     )
     Path("leader.py").write_text(code)
     environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}"}
@@ -130,7 +136,7 @@ def test_what_a_helper_cannot_do_is_said_by_the_leader(arrays: Path) -> None:
     in_the_way.parent.mkdir(parents=True)
     in_the_way.touch()
     with pytest.raises(OSError, match=in_the_way.name):
-        list(run_side_by_side(tasks, data, 2, lambda *_: None))
+        list(run_side_by_side([(each, data) for each in tasks], 2, lambda *_: None))
     assert not helpers()
 
 
