@@ -1,7 +1,17 @@
+import dataclasses
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 
+from pipeline.blend_model import Blend
+from pipeline.compute import run_tasks
+from pipeline.config import load_settings
+from pipeline.model_plan import member, plan
 from pipeline.normalize import normalize
-from pipeline.recipe import Normalize
+from pipeline.recipe import Normalize, load_recipe
+from pipeline.task import Task, input_images, load_data
 
 
 def stroke(slant: float, height: int = 14) -> np.ndarray:
@@ -55,3 +65,22 @@ def test_an_image_does_not_depend_on_the_others_and_an_empty_one_stays_empty() -
     assert not together[1].any()
     assert together.dtype == np.uint8
     assert np.array_equal(normalize(images, None), images)
+
+
+def test_it_is_learned_from_and_asked_in_its_form_by_the_logged_model_too(arrays: Path) -> None:
+    how = Normalize(deskew=True, height=18)
+    recipe = load_recipe("tiny").model_copy(update={"normalize": how})
+    task, data = Task("tiny", recipe, 10, 1, "float32", 0, 0), load_data()
+    rows = np.array([3, 90])
+    assert np.array_equal(input_images(task, data, rows), normalize(data.train_images[rows], how))
+    (plain, normalized) = run_tasks(
+        [dataclasses.replace(task, recipe=load_recipe("tiny")), task], data
+    )
+    assert not np.allclose(plain.probabilities, normalized.probabilities)
+    settings = load_settings()
+    whole = plan(settings, [member(settings, "tiny", recipe, ["net"])], data.test_images[:1])
+    Path("plan.json").write_text(json.dumps(whole))
+    served = Blend()
+    served.load_context(SimpleNamespace(artifacts={"plan": "plan.json", "net": normalized.model}))
+    predicted = served.predict(data.test_images)
+    np.testing.assert_allclose(predicted, normalized.test_probabilities, atol=1e-6)
