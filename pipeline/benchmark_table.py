@@ -1,5 +1,6 @@
 """experiments/benchmark.csv, and the same as a table in the README."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from pipeline.files import replacing, write_text
 
 FILE, README = Path("experiments/benchmark.csv"), Path("README.md")
 START, END = "<!-- make benchmark -->", "<!-- end of make benchmark -->"
-COLUMNS = [
+SCORED = [
     "recipe",
     "seeds",
     "networks",
@@ -19,12 +20,14 @@ COLUMNS = [
     "epochs",
     "epoch_seconds",
     "seconds",
+    "remark",
+]
+TIMED = [
     "images_per_second",
     "stock_images_per_second",
     "speedup",
     "ceiling_images_per_second",
     "of_ceiling",
-    "remark",
 ]
 
 
@@ -35,7 +38,7 @@ def write_tables(path: Path, row: dict[str, Any]) -> None:
         for old in pd.read_csv(path).to_dict("records"):
             name = str(old["recipe"])
             rows[name] = old | rows.get(name, {})
-    table = pd.DataFrame([rows[name] for name in sorted(rows)]).reindex(columns=COLUMNS)
+    table = pd.DataFrame([rows[name] for name in sorted(rows)]).reindex(columns=[*SCORED, *TIMED])
     with replacing(path) as temporary:
         table.round(6).to_csv(temporary, index=False, lineterminator="\n")
     text = README.read_text() if README.exists() else ""
@@ -75,14 +78,14 @@ def markdown(table: pd.DataFrame) -> str:
             f"{row['stock_images_per_second']:,.0f}; ours {row['speedup']:.1f} times as fast",
             f"{row['of_ceiling']:.0%}",
         ]
-        known = ["-" if "nan" in cell else cell for cell in cells[1:]]
-        lines.append("| " + " | ".join([cells[0], *known]) + " |")
+        known = ["-" if re.search(r"\bnan\b", cell) else cell for cell in cells]
+        lines.append("| " + " | ".join(known) + " |")
     return "\n".join(lines)
 
 
 def _reached(row: Any, kinds: list[str]) -> str:
     """Whether ours is what was published, or why not."""
-    if not kinds:
+    if not kinds or any(pd.isna(row[kind]) for kind in kinds):
         return "-"
     below = any(row[kind] < row[f"published_{kind}"] for kind in kinds)
     remark = row.get("remark")

@@ -85,6 +85,7 @@ def published(run: Run) -> list[dict[str, Any]]:
         return []
     columns = [f"published_{kind}" for kind in KINDS]
     read = table(BENCHMARK, "recipe", "networks", *KINDS, *columns)
+    read = read.dropna(subset=["networks", "leaderboard"])  # a recipe may only have been timed
     local = run.settings.competition.source == "embedded"
     shown = []
     for row in read.sort_values("leaderboard", ascending=False).to_dict("records"):

@@ -22,12 +22,11 @@ SIGNIFICANCE = 0.05
 def candidates(settings: Settings, study: Study, trials: list[FrozenTrial]) -> list[FrozenTrial]:
     """The best `tune.confirm` trials that did better than the recipe's own, and not by mere luck.
 
-    Luck: McNemar's test on the slice, at 5% for all trials together: one of five would else seem
-    better in every fifth study, and cost more at full length than the study did. It only saves
-    time; what decides is `confirm`.
+    Luck: McNemar's test on the slice, at 5% for all that may be confirmed together. It only saves
+    the time of trials that are plainly no better; what decides is `confirm`.
     """
     own = study.correct(study.recipe.own_choices())
-    each = SIGNIFICANCE / max(1, len(trials) - 1)
+    each = SIGNIFICANCE / settings.tune.confirm
     return [
         trial
         for trial in best_first(trials)[: settings.tune.confirm]

@@ -4,8 +4,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp, softmax
 from sklearn.metrics import log_loss
 
 from pipeline import tracking
@@ -36,8 +34,8 @@ HILL_STEPS = 50
 def hill_climb(members: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Weights by forward selection with replacement (Caruana et al., 2004), by log loss.
 
-    Of probabilities sharpened until they are calibrated: label smoothing makes a network unsure of
-    everything, and log loss would then choose the least unsure, not the one that is right.
+    Of the rows that some member gets wrong: on the others every blend is right, and log loss would
+    only ask how sure it is, which label smoothing and the length of a training decide.
 
     Args:
         members: float (members, rows, classes), probabilities for rows the models did not see.
@@ -46,12 +44,13 @@ def hill_climb(members: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Returns:
         float64 (members,), summing to 1.
     """
-    rows = np.arange(len(labels))
-    of_label = np.stack([calibrated(each, labels)[rows, labels] for each in members])
-    of_label = np.clip(of_label, 1e-7, 1.0)
+    rows = np.flatnonzero((members.argmax(axis=2) != labels).any(axis=0))
+    if not len(rows):
+        return np.full(len(members), 1 / len(members))
+    of_label = np.clip(members[:, rows, labels[rows]].astype(np.float64), 1e-7, 1.0)
     counts = np.zeros(len(members))
     best_counts, best_loss = counts, np.inf
-    chosen = np.zeros(len(labels))
+    chosen = np.zeros(len(rows))
     for step in range(1, HILL_STEPS + 1):
         losses = [-np.log((chosen + each) / step).mean() for each in of_label]
         pick = int(np.argmin(losses))
@@ -60,21 +59,6 @@ def hill_climb(members: np.ndarray, labels: np.ndarray) -> np.ndarray:
         if losses[pick] < best_loss:
             best_counts, best_loss = counts.copy(), losses[pick]
     return best_counts / best_counts.sum()
-
-
-def calibrated(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Probabilities, float64 (rows, classes), by the temperature of the least log loss.
-
-    Temperature scaling (Guo et al., 2017), by a power in place of a divisor of logits.
-    """
-    rows = np.arange(len(labels))
-    logs = np.log(np.clip(probabilities.astype(np.float64), 1e-7, 1.0))
-
-    def loss(power: float) -> float:
-        scaled = power * logs
-        return float((logsumexp(scaled, axis=1) - scaled[rows, labels]).mean())
-
-    return softmax(minimize_scalar(loss, bounds=(0.1, 10), method="bounded").x * logs, axis=1)
 
 
 def choose_weights(members: np.ndarray, labels: np.ndarray, method: str) -> np.ndarray:

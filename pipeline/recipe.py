@@ -58,6 +58,12 @@ class Normalize(Frozen):
     height: int | None = Field(None, ge=1, le=1024, description="of its ink's box; null: as it is")
     width: int | None = Field(None, ge=1, le=1024)
 
+    @model_validator(mode="after")
+    def _does_something(self) -> "Normalize":
+        if not (self.deskew or self.height or self.width):
+            raise ValueError("one of deskew, height and width is wanted")
+        return self
+
 
 class Split(Frozen):
     """The rows a published score was of; `make benchmark` trains and scores on the same.

@@ -79,8 +79,9 @@ def test_a_row_takes_the_place_of_its_old_one(arrays: Path) -> None:
     write_tables(file, row | short)
     write_tables(file, {"recipe": "b", "leaderboard": 0.992, "leaderboard_std": 0.0001, "seeds": 3})
     write_tables(file, {"recipe": "nano", "networks": 2, "leaderboard": 0.98})
+    write_tables(file, {"recipe": "timed", "published_test": 0.99, "speedup": 2.0})
     table = pd.read_csv(file).set_index("recipe")
-    assert list(table.index) == ["a", "b", "low", "nano"]
+    assert list(table.index) == ["a", "b", "low", "nano", "timed"]
     assert table.loc["b", "leaderboard"] == 0.992
     text = Path("README.md").read_text()
     assert text.startswith("before\n")
@@ -92,6 +93,7 @@ def test_a_row_takes_the_place_of_its_old_one(arrays: Path) -> None:
     )
     assert "| 0.99100 leaderboard (15 networks) | no: one network of fifteen | 0.99100 |" in text
     assert "| 4,000 | 1,000; ours 4.0 times as fast | 50% |" in text
+    assert "| `timed` | 0.99 test | - | - | - |" in text
     assert "| `nano` | - | - | - | 0.98000 | - |" in text  # what is not known yet
 
 

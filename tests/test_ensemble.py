@@ -9,7 +9,6 @@ from pipeline.config import load_settings
 from pipeline.console import UserError
 from pipeline.ensemble import (
     blend,
-    calibrated,
     choose_weights,
     hill_climb,
     make_blend,
@@ -37,18 +36,13 @@ def test_hill_climbing_leaves_out_a_member_that_only_harms() -> None:
 
 
 def test_hill_climbing_does_not_take_a_sure_member_for_a_better_one() -> None:
-    """Label smoothing makes a network say 0.55 where another says 0.9; both are right as often."""
+    """Label smoothing makes a network say 0.55 where another says 0.9, and is right less often."""
     smoothed = member(0.97, 0)
     sure = (0.01 + 0.89 * np.eye(10)[member(0.9, 1).argmax(axis=1)]).astype(np.float32)
     weights = hill_climb(np.stack([smoothed, sure]), LABELS)
     assert weights[0] > weights[1]
-
-
-def test_calibration_makes_probabilities_as_sure_as_they_are_right() -> None:
-    sharp = calibrated(member(0.9, 0), LABELS)
-    right = accuracy(sharp, LABELS)
-    assert sharp.max(axis=1).mean() == pytest.approx(right, abs=0.02)
-    assert np.array_equal(sharp.argmax(axis=1), member(0.9, 0).argmax(axis=1))
+    alike = hill_climb(np.stack([member(1.0, 0), member(1.0, 1)]), LABELS)
+    assert alike.tolist() == [0.5, 0.5]  # no row tells them apart
 
 
 def test_mean_weighs_all_alike() -> None:
@@ -60,8 +54,8 @@ def test_mean_weighs_all_alike() -> None:
 
 
 def test_the_nested_score_is_not_flattered_by_the_choice() -> None:
-    """Of 300 members that guess, the best on the rows it was chosen on is still a guess."""
-    guesses = np.stack([member(0.0, seed) for seed in range(300)])
+    """Of 60 members that guess, the best on the rows it was chosen on is still a guess."""
+    guesses = np.stack([member(0.0, seed) for seed in range(60)])
     chosen = blend(guesses, choose_weights(guesses, LABELS, "hill_climb"))
     nested = nested_blend(guesses, LABELS, FOLDS, "hill_climb")
     assert accuracy(chosen, LABELS) > 0.16

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from pipeline.blend_model import Blend
 from pipeline.compute import run_tasks
@@ -57,11 +58,15 @@ def test_what_is_thin_stays_thin() -> None:
     assert abs(box(one)[0] - 20) <= 1
 
 
-def test_an_image_does_not_depend_on_the_others_and_an_empty_one_stays_empty() -> None:
+def test_an_image_does_not_depend_on_the_others_and_an_empty_one_stays_empty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     images = np.stack([stroke(0.4), np.zeros((28, 28, 1), np.uint8), stroke(-0.2)])
     how = Normalize(deskew=True, height=20, width=16)
     together = normalize(images, how)
     assert np.array_equal(normalize(images[2:], how), together[2:])
+    monkeypatch.setattr("pipeline.normalize.CHUNK", 2)
+    assert np.array_equal(normalize(images, how), together)
     assert not together[1].any()
     assert together.dtype == np.uint8
     assert np.array_equal(normalize(images, None), images)
@@ -84,3 +89,18 @@ def test_it_is_learned_from_and_asked_in_its_form_by_the_logged_model_too(arrays
     served.load_context(SimpleNamespace(artifacts={"plan": "plan.json", "net": normalized.model}))
     predicted = served.predict(data.test_images)
     np.testing.assert_allclose(predicted, normalized.test_probabilities, atol=1e-6)
+
+
+def test_other_shapes_colours_and_faint_images_are_taken_too() -> None:
+    colours = np.zeros((2, 20, 32, 3), np.uint8)
+    colours[0, 4:14, 6:10, 1] = 200
+    colours[1, 8, 8] = 20  # no ink, only a shadow
+    moved = normalize(colours, Normalize(deskew=True, height=16))
+    assert moved.shape == colours.shape
+    assert not moved[0, ..., [0, 2]].any()
+    assert moved[1].max() <= 20
+
+
+def test_a_form_that_changes_nothing_is_an_error() -> None:
+    with pytest.raises(ValueError, match="one of deskew, height and width is wanted"):
+        Normalize()
