@@ -169,6 +169,23 @@ class FusedRMSprop(keras.optimizers.RMSprop):
             )
 
 
+class FusedSGD(keras.optimizers.SGD):
+    """SGD with momentum, Nesterov's or not, by one kernel a variable."""
+
+    def _backend_update_step(
+        self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any
+    ) -> None:
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            tf.raw_ops.ResourceApplyKerasMomentum(
+                var=variable.value.handle,
+                accum=self.momentums[self._get_variable_index(variable)].value.handle,
+                lr=learning_rate,
+                grad=gradient,
+                momentum=self.momentum,
+                use_nesterov=self.nesterov,
+            )
+
+
 FUSED: dict[type, Any] = {
     keras.layers.BatchNormalization: FusedBatchNormalization,
     keras.layers.Conv2D: PatchConv2D,
@@ -176,14 +193,23 @@ FUSED: dict[type, Any] = {
     keras.optimizers.Adam: FusedAdam,
     keras.optimizers.AdamW: FusedAdamW,
     keras.optimizers.RMSprop: FusedRMSprop,
+    keras.optimizers.SGD: FusedSGD,
 }
-BEYOND = ("amsgrad", "centered", "momentum")  # what an optimiser's kernel does not do
+
+
+def _beyond(config: dict[str, Any]) -> bool:
+    """Whether an optimiser does what its kernel does not."""
+    rmsprop_with_momentum = "rho" in config and config["momentum"]
+    plain_sgd = "nesterov" in config and not config["momentum"]
+    return bool(
+        config.get("amsgrad") or config.get("centered") or rmsprop_with_momentum or plain_sgd
+    )
 
 
 def fused(stock: Any) -> Any:
     """The same layer or optimiser by faster kernels, if there are any for it; else itself."""
     config = stock.get_config()
     optimizer = isinstance(stock, keras.optimizers.Optimizer)
-    if type(stock) not in FUSED or (optimizer and any(config.get(each) for each in BEYOND)):
+    if type(stock) not in FUSED or (optimizer and _beyond(config)):
         return stock
     return FUSED[type(stock)].from_config(config)

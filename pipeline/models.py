@@ -150,6 +150,9 @@ def check_recipe(
         shape = recipe.input_shape(image_shape)
         if any(inner < outer for inner, outer in zip(shape, image_shape, strict=True)):
             raise UserError(f"canvas: {shape[:2]} is smaller than the images, {image_shape[:2]}")
+        for side, most in zip(("height", "width"), shape, strict=False):
+            if ((wanted := getattr(recipe.normalize, side, None)) or 0) > most:
+                raise UserError(f"normalize.{side}: {wanted} is more than the image's {most}")
         build_callbacks(recipe)
         model = build_model(recipe, shape, classes, train_dtype="float32")
         model.compile(build_optimizer(recipe, 1, 1), build_loss(recipe), run_eagerly=True)

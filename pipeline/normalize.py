@@ -11,6 +11,7 @@ from pipeline.hardware import tf
 from pipeline.recipe import Normalize
 
 INK = 40  # a pixel above this belongs to the digit's box, not to the blur around it
+STEEPEST = 1.0  # columns a row: 45 degrees; beyond that it is a flat stroke, not a slanted one
 CHUNK = 2000  # images at a time, for memory
 
 
@@ -56,6 +57,7 @@ def _transforms(images: np.ndarray, how: Normalize) -> np.ndarray:
     if how.deskew:
         spread = mean(below**2, 0.0)
         np.divide(mean(below * right, 0.0), spread, out=slant, where=spread > 1e-3)
+        np.clip(slant, -STEEPEST, STEEPEST, out=slant)
     right = right - slant[:, None, None] * below
     ink = images.max(axis=3) > INK
     top, tall = _box(below, ink, how.height)

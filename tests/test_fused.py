@@ -50,6 +50,13 @@ def test_fused_batch_norm_serves_what_is_not_an_image() -> None:
         keras.optimizers.Adam(0.01, beta_1=0.8),
         keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(0.02, 9), weight_decay=0.1),
         keras.optimizers.RMSprop(0.01, rho=0.8),
+        keras.optimizers.SGD(0.01, momentum=0.8),
+        keras.optimizers.SGD(
+            keras.optimizers.schedules.CosineDecay(0.02, 9),
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=0.1,
+        ),
     ],
 )
 def test_an_optimizer_takes_the_same_steps(optimizer: Any) -> None:

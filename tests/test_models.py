@@ -106,6 +106,7 @@ def test_a_wrong_optimizer_or_schedule_is_named(project: Path) -> None:
         ({"callbacks": ["EarlyStop"]}, "x.yaml: callbacks.0: pipeline.callbacks has no EarlyStop"),
         ({"callbacks": [{"StopWhenReached": {"valu": 1}}]}, "x.yaml: callbacks.0: StopWhenReached"),
         ({"canvas": {"height": 20, "width": 40}}, "x.yaml: canvas: (20, 40) is smaller than"),
+        ({"normalize": {"width": 29}}, "x.yaml: normalize.width: 29 is more than the image's 28"),
         ({"layers": ["Conv2d"]}, "x.yaml: layers.0: keras.layers has no Conv2d"),
         ({"optimizer": {"AdamW": {"weight_decay": "much"}}}, "x.yaml: "),
         ({"optimizer": {"AdamW": {"learning_rate": {}}}}, "x.yaml: optimizer.learning_rate: one"),

@@ -42,6 +42,14 @@ def test_a_slanted_stroke_stands_upright() -> None:
     assert abs(covariance(images[0])) > 5
 
 
+def test_a_flat_stroke_is_not_torn() -> None:
+    dash = np.zeros((1, 28, 28, 1), np.uint8)
+    dash[0, 13, 4:14] = dash[0, 14, 14:24] = 255  # ten columns a row
+    (moved,) = normalize(dash, Normalize(deskew=True))
+    assert box(moved)[1] >= 17
+    assert moved.sum() > 0.8 * dash.sum()
+
+
 def test_a_box_is_stretched_to_its_size_and_put_in_the_middle() -> None:
     image = np.zeros((1, 28, 28, 1), np.uint8)
     image[0, 2:12, 3:15] = 255

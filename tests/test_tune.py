@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -7,11 +8,12 @@ import pytest
 import yaml
 from conftest import TINY, write_yaml
 from optuna.samplers import TPESampler
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from pipeline import study as studies
 from pipeline import tune
 from pipeline.config import Settings, load_settings
+from pipeline.confirm import candidates
 from pipeline.curves import CURVES, watcher
 from pipeline.files import CACHE, STUDIES, TUNED
 from pipeline.study import Study, open_study
@@ -94,6 +96,23 @@ def test_values_are_taken_only_if_they_beat_the_recipe_at_full_length(
     assert all(each["rows"] <= 100 for each in written["confirmed"])
     assert (TUNED / "tiny_history.png").stat().st_size > 5000
     assert (TUNED / "tiny_curves.png").stat().st_size > 5000
+
+
+def test_a_trial_that_luck_explains_is_not_confirmed(settings: Settings) -> None:
+    space = {"won": optuna.distributions.IntDistribution(0, 20)}
+    # Rows won and none lost: 5 of 5 is luck once in 16, 6 of 6 in 32, 8 of 8 in 128.
+    trials = [
+        create_trial(value=won / 100, params={"won": won}, distributions=space)
+        for won in (5, 6, 8, 12)
+    ]
+    study: Any = SimpleNamespace(
+        recipe=SimpleNamespace(own_choices=dict),
+        correct=lambda choices: np.arange(100) < choices.get("won", 0),
+    )
+    for confirmed, taken in ((1, [12]), (2, [12, 8]), (4, [12, 8])):
+        tuning = settings.tune.model_copy(update={"confirm": confirmed})
+        which = candidates(settings.model_copy(update={"tune": tuning}), study, trials)
+        assert [trial.params["won"] for trial in which] == taken
 
 
 def test_a_changed_space_says_so_and_is_another_study(
