@@ -7,6 +7,7 @@ import optuna
 import pytest
 import yaml
 from conftest import TINY, write_yaml
+from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
 
@@ -99,7 +100,7 @@ def test_values_are_taken_only_if_they_beat_the_recipe_at_full_length(
 
 
 def test_a_trial_that_luck_explains_is_not_confirmed(settings: Settings) -> None:
-    space = {"won": optuna.distributions.IntDistribution(0, 20)}
+    space: dict[str, BaseDistribution] = {"won": IntDistribution(0, 20)}
     # Rows won and none lost: 5 of 5 is luck once in 16, 6 of 6 in 32, 8 of 8 in 128.
     trials = [
         create_trial(value=won / 100, params={"won": won}, distributions=space)
