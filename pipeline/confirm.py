@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial
 
-from pipeline.compute import run_tasks
 from pipeline.config import Settings
 from pipeline.console import say
 from pipeline.folds import Progress, fold_tasks, right_rows
 from pipeline.recipe import recipe_path, with_values
 from pipeline.scores import paired_p_value
+from pipeline.side_by_side import run_side_by_side, workers
 from pipeline.study import Study, best_first
 from pipeline.task import Data, Task
 from pipeline.tuned import choosing_rows
@@ -22,11 +22,11 @@ SIGNIFICANCE = 0.05
 def candidates(settings: Settings, study: Study, trials: list[FrozenTrial]) -> list[FrozenTrial]:
     """The best `tune.confirm` trials that did better than the recipe's own, and not by mere luck.
 
-    Luck: McNemar's test on the slice, at 5% for all that may be confirmed together. It only saves
-    the time of trials that are plainly no better; what decides is `confirm`.
+    Luck: McNemar's test on the slice, at 5% for all trials together, of which these are the best.
+    It only saves the time of trials that are plainly no better; what decides is `confirm`.
     """
     own = study.correct(study.recipe.own_choices())
-    each = SIGNIFICANCE / settings.tune.confirm
+    each = SIGNIFICANCE / max(1, len(trials))
     return [
         trial
         for trial in best_first(trials)[: settings.tune.confirm]
@@ -51,7 +51,7 @@ def confirm(settings: Settings, study: Study, best: list[FrozenTrial]) -> list[d
         values = study.recipe.values(trial.params)
         changed = with_values(study.recipe, values, recipe_path(study.name))
         other = fold_tasks(settings, study.name, changed, repeats=1)
-        own_right, right, whole = _race(own, other, study.data, half)
+        own_right, right, whole = _race(settings, own, other, study.data, half)
         p_value = min(1.0, len(best) * paired_p_value(right, own_right))
         outcomes.append(
             {
@@ -68,7 +68,7 @@ def confirm(settings: Settings, study: Study, best: list[FrozenTrial]) -> list[d
 
 
 def _race(
-    own: list[Task], other: list[Task], data: Data, half: np.ndarray
+    settings: Settings, own: list[Task], other: list[Task], data: Data, half: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """Train both fold by fold, as long as the other is ahead.
 
@@ -78,8 +78,9 @@ def _race(
     labels = data.train_labels
     right, judged = np.zeros((2, len(labels)), dtype=bool), np.zeros(len(labels), dtype=bool)
     for pair in zip(own, other, strict=True):
-        for which, task in enumerate(pair):
-            (result,) = run_tasks([task], data, Progress(task.name, [task]))
+        jobs = [(task, data) for task in pair]
+        report = Progress(pair[0].name, list(pair))
+        for which, result in enumerate(run_side_by_side(jobs, workers(settings), report)):
             right[which] |= right_rows(result, labels)
             judged[result.held_out] = True
         rows = half & judged

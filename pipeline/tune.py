@@ -18,6 +18,7 @@ from pipeline.confirm import candidates, confirm
 from pipeline.console import duration, run_command, say
 from pipeline.curves import CURVES
 from pipeline.files import STUDIES, TUNED, remove_others, write_text
+from pipeline.hardware import one_thread
 from pipeline.models import check_recipe
 from pipeline.recipe import load_recipe, recipe_path
 from pipeline.scores import share_interval
@@ -153,6 +154,7 @@ def main(
         settings = settings.model_copy(
             update={"tune": settings.tune.model_copy(update={"trials": trials})}
         )
+    one_thread()  # as the train stage does, so that it need not train what is confirmed here again
     with stage(f"tune-{recipe}" if recipe else "tune"):
         data = load_data()
         for name in names:  # all, before the first one's minutes

@@ -101,10 +101,10 @@ def test_values_are_taken_only_if_they_beat_the_recipe_at_full_length(
 
 def test_a_trial_that_luck_explains_is_not_confirmed(settings: Settings) -> None:
     space: dict[str, BaseDistribution] = {"won": IntDistribution(0, 20)}
-    # Rows won and none lost: 5 of 5 is luck once in 16, 6 of 6 in 32, 8 of 8 in 128.
+    # Rows won and none lost, one of four trials: 5 of 5 is luck once in 32, 6 of 6 once in 64.
     trials = [
         create_trial(value=won / 100, params={"won": won}, distributions=space)
-        for won in (5, 6, 8, 12)
+        for won in (5, 6, 12, 8)
     ]
     study: Any = SimpleNamespace(
         recipe=SimpleNamespace(own_choices=dict),
@@ -112,8 +112,10 @@ def test_a_trial_that_luck_explains_is_not_confirmed(settings: Settings) -> None
     )
     for confirmed, taken in ((1, [12]), (2, [12, 8]), (4, [12, 8])):
         tuning = settings.tune.model_copy(update={"confirm": confirmed})
-        which = candidates(settings.model_copy(update={"tune": tuning}), study, trials)
+        changed = settings.model_copy(update={"tune": tuning})
+        which = candidates(changed, study, trials)
         assert [trial.params["won"] for trial in which] == taken
+    assert [trial.params["won"] for trial in candidates(changed, study, trials[1:2])] == [6]
 
 
 def test_a_changed_space_says_so_and_is_another_study(
