@@ -19,6 +19,7 @@ from pipeline.config import Settings, load_settings
 from pipeline.console import console, duration, run_command, say
 from pipeline.curves import CURVES
 from pipeline.folds import Progress, fold_tasks
+from pipeline.hardware import one_thread
 from pipeline.recipe import load_recipe, recipe_path, with_values
 from pipeline.stage import stage
 from pipeline.study import open_study
@@ -117,6 +118,7 @@ def main(
 ) -> None:
     """Measure pruning, and how well short trials rank; over 45 minutes on 2 cores."""
     settings = load_settings()
+    one_thread()  # as the tune stage does: its trials are in the cache
     with stage("benchmark-tune"):
         data = load_data()
         console.print(pruning(_with(settings, trials=trials), recipe, data, pruners.split()))

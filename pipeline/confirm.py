@@ -26,7 +26,7 @@ def candidates(settings: Settings, study: Study, trials: list[FrozenTrial]) -> l
     It only saves the time of trials that are plainly no better; what decides is `confirm`.
     """
     own = study.correct(study.recipe.own_choices())
-    each = SIGNIFICANCE / max(1, len(trials))
+    each = SIGNIFICANCE / len(trials)
     return [
         trial
         for trial in best_first(trials)[: settings.tune.confirm]

@@ -1,7 +1,7 @@
 """Each image brought into a standard form by itself: slant taken out, stretched to one size.
 
-Networks that see the same digits in different forms err on different digits, so that a blend of
-them gains more than one of networks that all see the same (Ciresan, Meier and Schmidhuber, 2012).
+Networks that see the same digits in different forms err on different digits, which a blend gains
+from (Ciresan, Meier and Schmidhuber, 2012); how much, experiments/notes.md tells.
 """
 
 import numpy as np

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -6,7 +9,7 @@ import numpy as np
 import optuna
 import pytest
 import yaml
-from conftest import TINY, write_yaml
+from conftest import REPOSITORY, TINY, write_yaml
 from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
@@ -243,3 +246,18 @@ def test_a_damaged_study_is_noticed_and_begun_anew(
     assert "is damaged; beginning the study anew" in capsys.readouterr().err
     tune.run_trials(settings, again, None)
     assert trials(again) == expected
+
+
+def test_its_networks_are_named_as_the_train_stages_are(settings: Settings) -> None:
+    """The threads are part of a network's name in the cache; a process as the user starts it."""
+    code = (
+        "from pipeline import tune; from pipeline.hardware import describe; "
+        "tune.main('', 0); print(describe()['threads'])"
+    )
+    path = Path("params.yaml")
+    params = yaml.safe_load(path.read_text())
+    write_yaml(path, params | {"tune": params["tune"] | {"trials": 0}})
+    command = [sys.executable, "-c", code]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert ran.stdout.splitlines()[-1] == "1"
