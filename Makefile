@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PORT ?= 5000
 # What `make best` changes in params.yaml. A fold that any run has finished is not trained again.
-BEST ?= recipes=[compact,compact_adamw,compact_deskewed,compact_stretched] tune.trials=0
+BEST ?= recipes=[compact,compact_deskewed,compact_stretched] tune.trials=0
 SEEDS ?= 1
 DEALS ?= 0 1 2
 QUICK ?=
