@@ -197,19 +197,20 @@ FUSED: dict[type, Any] = {
 }
 
 
-def _beyond(config: dict[str, Any]) -> bool:
+def _beyond(stock: Any) -> bool:
     """Whether an optimiser does what its kernel does not."""
-    rmsprop_with_momentum = "rho" in config and config["momentum"]
-    plain_sgd = "nesterov" in config and not config["momentum"]
-    return bool(
-        config.get("amsgrad") or config.get("centered") or rmsprop_with_momentum or plain_sgd
-    )
+    match stock:
+        case keras.optimizers.Adam():
+            return bool(stock.amsgrad)
+        case keras.optimizers.RMSprop():
+            return bool(stock.centered or stock.momentum)
+        case keras.optimizers.SGD():
+            return not stock.momentum
+    return False
 
 
 def fused(stock: Any) -> Any:
     """The same layer or optimiser by faster kernels, if there are any for it; else itself."""
-    config = stock.get_config()
-    optimizer = isinstance(stock, keras.optimizers.Optimizer)
-    if type(stock) not in FUSED or (optimizer and _beyond(config)):
+    if type(stock) not in FUSED or _beyond(stock):
         return stock
-    return FUSED[type(stock)].from_config(config)
+    return FUSED[type(stock)].from_config(stock.get_config())

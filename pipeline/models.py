@@ -138,6 +138,11 @@ def _steps(value: Any, steps_per_epoch: int, epochs: int, where: str) -> int:
     raise UserError(f"{where}: a number of steps, `2 epochs` or `25%` is wanted, not {value!r}")
 
 
+def _fits(size: int | None, where: str, most: int) -> None:
+    if size and size > most:
+        raise UserError(f"{where}: {size} is more than the image's {most}")
+
+
 def check_recipe(
     recipe: Recipe, where: Path, image_shape: tuple[int, int, int], classes: int
 ) -> None:
@@ -150,9 +155,9 @@ def check_recipe(
         shape = recipe.input_shape(image_shape)
         if any(inner < outer for inner, outer in zip(shape, image_shape, strict=True)):
             raise UserError(f"canvas: {shape[:2]} is smaller than the images, {image_shape[:2]}")
-        for side, most in zip(("height", "width"), shape, strict=False):
-            if ((wanted := getattr(recipe.normalize, side, None)) or 0) > most:
-                raise UserError(f"normalize.{side}: {wanted} is more than the image's {most}")
+        if recipe.normalize:
+            _fits(recipe.normalize.height, "normalize.height", shape[0])
+            _fits(recipe.normalize.width, "normalize.width", shape[1])
         build_callbacks(recipe)
         model = build_model(recipe, shape, classes, train_dtype="float32")
         model.compile(build_optimizer(recipe, 1, 1), build_loss(recipe), run_eagerly=True)

@@ -11,7 +11,7 @@ from pipeline.hardware import tf
 from pipeline.recipe import Normalize
 
 INK = 40  # a pixel above this belongs to the digit's box, not to the blur around it
-STEEPEST = 1.0  # columns a row: 45 degrees; beyond that it is a flat stroke, not a slanted one
+STEEPEST = 2.0  # columns a row; no written digit leans as much, but a flat stroke would be torn
 CHUNK = 2000  # images at a time, for memory
 
 
