@@ -6,15 +6,10 @@ to rounding and the choice of random bits; what it has no kernel for it leaves t
 models hold Keras's own classes.
 """
 
-import math
 from typing import Any
 
-import numpy as np
-
+from pipeline.convolution import FasterConv2D
 from pipeline.hardware import keras, tf
-
-# Convolutions to so few places are slower than the matrix product of their patches.
-FEW_PLACES = 4
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
@@ -63,50 +58,6 @@ class ByteDropout(keras.layers.Dropout):
         draws = tf.reshape(tf.bitcast(words, tf.int8), [-1])[:count]
         kept = tf.reshape(draws, tf.shape(inputs)) >= level - 128
         return inputs * (tf.cast(kept, inputs.dtype) * (256 / (256 - level)))
-
-
-class PatchConv2D(keras.layers.Conv2D):
-    """A convolution to a few places only, as one matrix product of the patches there."""
-
-    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """Convolve; the stock way where the output has more than `FEW_PLACES` places."""
-        height, width = (
-            seen - size + 1 for seen, size in zip(inputs.shape[1:3], self.kernel_size, strict=True)
-        )
-        plain = (self.padding, self.groups, self.data_format) == ("valid", 1, "channels_last")
-        once = {*self.strides, *self.dilation_rate} == {1}
-        if not (plain and once and height * width <= FEW_PLACES):
-            return super().convolution_op(inputs, kernel)
-        return _patch_product(inputs, tf.convert_to_tensor(kernel))
-
-
-@tf.custom_gradient  # type: ignore[untyped-decorator]
-def _patch_product(inputs: tf.Tensor, kernel: tf.Tensor) -> Any:
-    """The convolution of (batch, height, width, channels) with stride 1 and no padding.
-
-    TensorFlow's own gradient of gathering patches is many times slower than the one here, a product
-    with the 0-1 matrix of which pixel is where in which patch.
-    """
-    height, width, channels = inputs.shape[1:]
-    rows, columns, _, filters = kernel.shape
-    pixels = np.arange(height * width).reshape(height, width)
-    seen = np.lib.stride_tricks.sliding_window_view(pixels, (rows, columns)).ravel()
-    size = math.prod(kernel.shape[:3])
-    flat = tf.reshape(inputs, (-1, height * width, channels))
-    patches = tf.reshape(tf.gather(flat, tf.constant(seen), axis=1), (-1, size))
-    weights = tf.reshape(kernel, (size, filters))
-
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        upstream = tf.reshape(upstream, (-1, filters))
-        of_kernel = tf.matmul(patches, upstream, transpose_a=True)
-        of_patches = tf.matmul(upstream, weights, transpose_b=True)
-        where = tf.constant(np.equal.outer(pixels.ravel(), seen), inputs.dtype)
-        where = tf.repeat(where[None], tf.shape(inputs)[0], axis=0)
-        of_inputs = tf.matmul(where, tf.reshape(of_patches, (-1, len(seen), channels)))
-        return tf.reshape(of_inputs, tf.shape(inputs)), tf.reshape(of_kernel, kernel.shape)
-
-    places = (height - rows + 1, width - columns + 1)
-    return tf.reshape(tf.matmul(patches, weights), (-1, *places, filters)), gradient
 
 
 class FusedAdam(keras.optimizers.Adam):
@@ -188,7 +139,7 @@ class FusedSGD(keras.optimizers.SGD):
 
 FUSED: dict[type, Any] = {
     keras.layers.BatchNormalization: FusedBatchNormalization,
-    keras.layers.Conv2D: PatchConv2D,
+    keras.layers.Conv2D: FasterConv2D,
     keras.layers.Dropout: ByteDropout,
     keras.optimizers.Adam: FusedAdam,
     keras.optimizers.AdamW: FusedAdamW,

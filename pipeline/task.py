@@ -24,6 +24,7 @@ CODE = (
     "canvas",
     "checkpoint",
     "compute",
+    "convolution",
     "fit",
     "fused",
     "inputs",

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.fused import FusedBatchNormalization, PatchConv2D, fused
+from pipeline import convolution
+from pipeline.convolution import FasterConv2D
+from pipeline.fused import FusedBatchNormalization, fused
 from pipeline.hardware import keras, tf
 
 
@@ -98,7 +100,7 @@ def test_an_optimizer_without_a_kernel_is_left_as_it_is() -> None:
 def test_a_convolution_by_patches_is_a_convolution(size: tuple[int, int], kernel: Any) -> None:
     images = tf.constant(np.random.default_rng(0).normal(size=(6, *size, 3)), tf.float32)
     stock = keras.layers.Conv2D(5, kernel, activation="relu")
-    patches = PatchConv2D.from_config(stock.get_config())
+    patches = FasterConv2D.from_config(stock.get_config())
     found = []
     for layer in (stock, patches):
         layer.build(images.shape)
@@ -112,11 +114,48 @@ def test_a_convolution_by_patches_is_a_convolution(size: tuple[int, int], kernel
         np.testing.assert_allclose(mine, its, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        ((10, 12), {"kernel_size": 3, "activation": "relu"}),
+        ((8, 8), {"kernel_size": 5, "strides": 2, "padding": "same", "activation": "relu"}),
+        ((7, 8), {"kernel_size": (2, 3), "padding": "same", "use_bias": False}),
+        ((9, 10), {"kernel_size": 3, "strides": (2, 3), "activation": "tanh"}),
+        ((11, 11), {"kernel_size": 2, "strides": 3}),  # the last column and row are in no patch
+    ],
+)
+def test_a_convolution_whose_gradient_is_one_is_a_convolution(
+    size: tuple[int, int], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convolution, "has_gpu", lambda: False)
+    images = tf.constant(np.random.default_rng(0).normal(size=(6, *size, 3)), tf.bfloat16)
+    stock = keras.layers.Conv2D(5, **options, dtype="mixed_bfloat16")
+    ours = FasterConv2D.from_config(stock.get_config())
+    found = []
+    for layer in (stock, ours):
+        layer.build(images.shape)
+        layer.set_weights([stock.get_weights()[0], np.linspace(-1, 1, 5)][: len(stock.weights)])
+
+        def step(layer: Any = layer) -> list[tf.Tensor]:
+            with tf.GradientTape() as tape:
+                tape.watch(images)
+                outputs = layer(images)
+                loss = tf.reduce_sum(tf.cast(outputs, tf.float32) ** 2)
+            return [outputs, *tape.gradient(loss, [images, *layer.trainable_weights])]
+
+        compiled = tf.function(step)
+        found.append([tf.cast(each, tf.float32).numpy() for each in compiled()])
+        by_ours = [op.type for op in compiled.get_concrete_function().graph.get_operations()]
+    assert "Conv2DBackpropFilter" not in by_ours
+    for mine, its in zip(found[1], found[0], strict=True):
+        assert np.abs(mine - its).max() < 0.02 * np.abs(its).max()
+
+
 @pytest.mark.parametrize("options", [{"strides": 2}, {"padding": "same"}, {"dilation_rate": 2}])
 def test_other_convolutions_are_keras_s(options: dict[str, Any]) -> None:
     images = np.random.default_rng(0).normal(size=(2, 5, 5, 3)).astype(np.float32)
     stock = keras.layers.Conv2D(4, 2, **options)
-    patches = PatchConv2D.from_config(stock.get_config())
+    patches = FasterConv2D.from_config(stock.get_config())
     expected = stock(images)
     patches.build(images.shape)
     patches.set_weights(stock.get_weights())
