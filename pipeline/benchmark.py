@@ -191,8 +191,9 @@ def main(
             for job in jobs(seeded, name, recipe, split, own)
         ]
         say(f"{len(everything)} networks, {workers(settings)} at a time; what is done is kept")
-        for _ in run_side_by_side(everything, workers(settings), report):
-            pass  # in the cache now
+        trained = run_side_by_side(everything, workers(settings), report)
+        for number, _ in enumerate(trained, 1):
+            say(f"{number} of {len(everything)} networks are in the cache")
         for name, recipe in loaded.items():
             runs = pd.DataFrame(run_of(seeded, name, recipe, data) for seeded in by_seed)
             shape = recipe.input_shape(settings.competition.image_shape)

@@ -75,12 +75,12 @@ def _race(
     Returns:
         Which rows of `half` each labels right, bool (rows of the folds run,), and whether all were.
     """
-    labels = data.train_labels
+    labels, at_once = data.train_labels, workers(settings)
     right, judged = np.zeros((2, len(labels)), dtype=bool), np.zeros(len(labels), dtype=bool)
     for pair in zip(own, other, strict=True):
         jobs = [(task, data) for task in pair]
-        report = Progress(pair[0].name, list(pair))
-        for which, result in enumerate(run_side_by_side(jobs, workers(settings), report)):
+        report = Progress(pair[0].name, list(pair), at_once)
+        for which, result in enumerate(run_side_by_side(jobs, at_once, report)):
             right[which] |= right_rows(result, labels)
             judged[result.held_out] = True
         rows = half & judged

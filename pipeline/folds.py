@@ -1,6 +1,6 @@
 """A recipe's folds at full length, as tasks, and a line of progress an epoch."""
 
-import time
+from statistics import mean
 
 import numpy as np
 
@@ -48,22 +48,21 @@ def right_rows(result: Result, labels: np.ndarray) -> np.ndarray:
 class Progress:
     """A line an epoch: where the training is, how good it is so far, and the time left."""
 
-    def __init__(self, name: str, tasks: list[Task]) -> None:
-        self.name, self.tasks = name, tasks
-        self.started = time.perf_counter()
-        self.epochs_run = 0
+    def __init__(self, name: str, tasks: list[Task], at_once: int) -> None:
+        self.name, self.tasks, self.at_once = name, tasks, at_once
+        self.seconds: list[float] = []  # of each epoch
         self.reached: dict[int, int] = {}  # the last epoch of each task that has been heard of
 
     def __call__(self, task: Task, history: list[Epoch]) -> None:
         """Print the line of the epoch that has just ended."""
-        self.epochs_run += 1
         position, row = self.tasks.index(task), history[-1]
         epochs = task.epochs * (2 if task.recipe.refit else 1)
         self.reached[position] = len(history)
         # They are begun in order, several at a time: of those after the last one, none is.
         begun = [epochs - reached for reached in self.reached.values()]
         remaining = sum(begun) + (len(self.tasks) - max(self.reached) - 1) * epochs
-        left = (time.perf_counter() - self.started) / self.epochs_run * remaining
+        self.seconds.append(row["seconds"])
+        left = max(*begun, remaining / self.at_once) * mean(self.seconds)
         say(
             f"{self.name}  {label(task)}  network {position + 1}/{len(self.tasks)}"
             f"  epoch {len(history):2}/{epochs}  loss {row['loss']:.4f}"

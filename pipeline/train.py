@@ -165,7 +165,7 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
                 tracking.log_data(run_id, name, data.digests[name], rows, use)
             results = []
             jobs = [(task, data) for task in tasks]
-            trained = run_side_by_side(jobs, at_once, Progress(recipe, tasks))
+            trained = run_side_by_side(jobs, at_once, Progress(recipe, tasks, at_once))
             for task, result in zip(tasks, trained, strict=True):
                 results.append(result)
                 log_fold(settings, run_id, task, result, data)

@@ -37,7 +37,7 @@ def test_two_at_a_time_make_the_same_as_one(
 ) -> None:
     tasks = [task(fold=fold, epochs=40) for fold in (0, 1)]
     by_whom: dict[int, bool] = {}
-    progress = Progress("tiny", tasks)
+    progress = Progress("tiny", tasks, 2)
 
     def report(each: Any, history: Any) -> None:
         progress(each, history)
@@ -62,6 +62,19 @@ def test_two_at_a_time_make_the_same_as_one(
         assert np.array_equal(mine.held_out, its.held_out)
         again = np.load(f"{CACHE / mine.fingerprint}.together/probabilities.npy")
         assert np.array_equal(again, its.probabilities)
+
+
+def test_the_time_left_is_that_of_all_networks_side_by_side(
+    arrays: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    tasks = [task(fold=fold, epochs=20) for fold in range(6)]
+    progress = Progress("tiny", tasks, 2)
+    row = {"loss": 1.0, "accuracy": 0.5, "val_accuracy": 0.5}
+    progress(tasks[0], [{"epoch": 1, "seconds": 12.0, **row}])
+    assert "left 11:54" in capfd.readouterr().out  # 119 of 120 epochs, two at a time
+    progress(tasks[5], [{"epoch": 1, "seconds": 12.0, **row}])
+    assert "left 3:48" in capfd.readouterr().out  # a last network's epochs come one by one
 
 
 def test_what_is_finished_is_not_trained_again_and_needs_no_helper(arrays: Path) -> None:
