@@ -1,7 +1,8 @@
 """Convolutions of small images, whose cost is in what TensorFlow does not do well on a processor.
 
 To a few places, a convolution is one matrix product of its patches. To some more, its kernel's
-gradient is a convolution itself, forward and in bfloat16 faster than TensorFlow's own gradient.
+gradient can be computed by a forward convolution, which in bfloat16 is faster than TensorFlow's own
+gradient. What was measured: experiments/notes.md.
 """
 
 import math
@@ -12,34 +13,36 @@ import numpy as np
 from pipeline.hardware import has_gpu, keras, tf
 
 FEW_PLACES = 4  # of the output, up to which patches are faster
-SOME_PLACES = 100  # up to which the gradient by convolution is: 1.1 to 1.8 times
+SOME_PLACES = 100  # up to which the gradient by convolution is, at batches of up to 128
 
 
 class FasterConv2D(keras.layers.Conv2D):
-    """Keras's convolution, by the fastest of three ways for the size of its output."""
+    """Keras's convolution of (batch, height, width, channels), faster to few places.
+
+    It is Keras's own to many places; strided or padded to few; dilated or grouped; and, where its
+    gradient would be by convolution, on a GPU or in another dtype than bfloat16.
+    """
 
     def call(self, inputs: Any) -> Any:
         """Convolve, add the bias, activate."""
-        some = FEW_PLACES < self._places(inputs) <= SOME_PLACES
-        if not some or inputs.dtype != tf.bfloat16 or has_gpu():
-            return super().call(inputs)
+        places = self._places(inputs)
         weights = [
             tf.convert_to_tensor(each) for each in (self.kernel, self.bias) if each is not None
         ]
-        relu = self.activation is keras.activations.relu
-        outputs = _convolution(inputs, weights, self.strides, self.padding.upper(), relu)
-        return outputs if relu else self.activation(outputs)
-
-    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """Convolve alone."""
-        plain = self.padding == "valid" and {*self.strides} == {1}
-        if not plain or self._places(inputs) > FEW_PLACES:
-            return super().convolution_op(inputs, kernel)
-        return _patch_product(inputs, tf.convert_to_tensor(kernel))
+        if places <= FEW_PLACES and self.padding == "valid" and {*self.strides} == {1}:
+            outputs = _patch_product(inputs, weights[0])
+            # A plain sum: the gradient of TensorFlow's bias_add adds up in bfloat16.
+            return self.activation(outputs + weights[1] if self.use_bias else outputs)
+        if FEW_PLACES < places <= SOME_PLACES and inputs.dtype == tf.bfloat16 and not has_gpu():
+            relu = self.activation is keras.activations.relu
+            outputs = _convolution(inputs, weights, self.strides, self.padding.upper(), relu)
+            return outputs if relu else self.activation(outputs)
+        return super().call(inputs)
 
     def _places(self, inputs: Any) -> float:
         """How many places the output has; infinitely many if only Keras's way will do."""
-        if self.groups > 1 or self.data_format != "channels_last" or {*self.dilation_rate} != {1}:
+        plain = self.groups == 1 and self.data_format == "channels_last"
+        if not plain or {*self.dilation_rate} != {1} or None in inputs.shape[1:3]:
             return math.inf
         return math.prod(self.compute_output_shape(inputs.shape)[1:3])
 
@@ -81,7 +84,8 @@ def _convolution(
     The kernel's gradient at (row, column) is the product of the upstream gradient and the inputs
     that far off, which is what a convolution computes: with channels in the batch's place, the
     batch in the channels', the upstream gradient as the kernel, and the strides as its dilation.
-    Bias and ReLU are in here because TensorFlow has one kernel for all three together.
+    Bias and ReLU are in here because TensorFlow has one kernel for all three together, which it
+    does not use across the border of a custom gradient.
     """
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
@@ -111,8 +115,9 @@ def _convolution(
                 padding=[[0, 0], *margins, [0, 0]],
                 dilations=strides,
             )
-            rows, columns = kernel.shape[:2]
+            rows, columns = kernel.shape[:2]  # a stride that leaves pixels over gives some more
             of_kernel = tf.transpose(of_kernel[:, :rows, :columns], (1, 2, 0, 3))
+            # Not BiasAddGrad, which adds up in bfloat16.
             of_bias = [tf.reduce_sum(upstream, (0, 1, 2)) for _ in bias]
             return [of_inputs, of_kernel, *of_bias]
 

@@ -149,7 +149,7 @@ FUSED: dict[type, Any] = {
 
 
 def _beyond(stock: Any) -> bool:
-    """Whether an optimiser does what its kernel does not."""
+    """Whether `stock` is an optimiser that does what its kernel does not."""
     match stock:
         case keras.optimizers.Adam():
             return bool(stock.amsgrad)

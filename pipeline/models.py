@@ -138,7 +138,7 @@ def _steps(value: Any, steps_per_epoch: int, epochs: int, where: str) -> int:
     raise UserError(f"{where}: a number of steps, `2 epochs` or `25%` is wanted, not {value!r}")
 
 
-def _fits(size: int | None, where: str, most: int) -> None:
+def _check_fits(size: int | None, where: str, most: int) -> None:
     if size and size > most:
         raise UserError(f"{where}: {size} is more than the image's {most}")
 
@@ -156,8 +156,8 @@ def check_recipe(
         if any(inner < outer for inner, outer in zip(shape, image_shape, strict=True)):
             raise UserError(f"canvas: {shape[:2]} is smaller than the images, {image_shape[:2]}")
         if recipe.normalize:
-            _fits(recipe.normalize.height, "normalize.height", shape[0])
-            _fits(recipe.normalize.width, "normalize.width", shape[1])
+            _check_fits(recipe.normalize.height, "normalize.height", shape[0])
+            _check_fits(recipe.normalize.width, "normalize.width", shape[1])
         build_callbacks(recipe)
         model = build_model(recipe, shape, classes, train_dtype="float32")
         model.compile(build_optimizer(recipe, 1, 1), build_loss(recipe), run_eagerly=True)

@@ -94,24 +94,49 @@ def test_an_optimizer_without_a_kernel_is_left_as_it_is() -> None:
         assert fused(stock) is stock
 
 
-@pytest.mark.parametrize(
-    ("size", "kernel"), [((4, 4), 3), ((4, 4), 4), ((3, 5), (3, 2)), ((9, 9), 3)]
-)
-def test_a_convolution_by_patches_is_a_convolution(size: tuple[int, int], kernel: Any) -> None:
-    images = tf.constant(np.random.default_rng(0).normal(size=(6, *size, 3)), tf.float32)
-    stock = keras.layers.Conv2D(5, kernel, activation="relu")
-    patches = FasterConv2D.from_config(stock.get_config())
-    found = []
-    for layer in (stock, patches):
-        layer.build(images.shape)
-        layer.set_weights([stock.get_weights()[0], np.linspace(-1, 1, 5)])
+def convolved(
+    kind: type, dtype: str, size: tuple[int, int], options: dict[str, Any]
+) -> tuple[list[np.ndarray], set[str]]:
+    """The outputs and the gradients of one layer on many images, and the kinds of operations."""
+    random = np.random.default_rng(0)
+    layer = kind(6, **options, dtype=dtype)
+    images = tf.constant(random.normal(size=(128, *size, 4)), layer.compute_dtype)
+    layer.build(images.shape)
+    layer.set_weights([random.normal(size=weight.shape) / 4 for weight in layer.weights])
+
+    def step() -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(images)
             outputs = layer(images)
-            loss = tf.reduce_sum(outputs**2)
-        found.append([outputs, *tape.gradient(loss, [images, *layer.trainable_weights])])
-    for mine, its in zip(found[1], found[0], strict=True):
-        np.testing.assert_allclose(mine, its, rtol=1e-4, atol=1e-4)
+            loss = tf.reduce_sum(tf.cast(outputs, tf.float32) ** 2)
+        return [outputs, *tape.gradient(loss, [images, *layer.trainable_weights])]
+
+    compiled = tf.function(step)
+    found = [tf.cast(each, tf.float32).numpy() for each in compiled()]
+    graph = compiled.get_concrete_function().graph
+    return found, {operation.type for operation in graph.get_operations()}
+
+
+def differ(mine: list[np.ndarray], its: list[np.ndarray]) -> list[float]:
+    return [float(abs(a - b).max() / abs(b).max()) for a, b in zip(mine, its, strict=True)]
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("float32", 1e-5), ("mixed_bfloat16", 0.01)])
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        ((4, 4), {"kernel_size": 3, "activation": "relu"}),
+        ((4, 4), {"kernel_size": 4, "activation": "elu"}),
+        ((3, 5), {"kernel_size": (3, 2), "use_bias": False}),
+    ],
+)
+def test_a_convolution_by_patches_is_a_convolution(
+    size: tuple[int, int], options: dict[str, Any], dtype: str, most: float
+) -> None:
+    expected, _ = convolved(keras.layers.Conv2D, "float32", size, options)
+    found, kinds = convolved(FasterConv2D, dtype, size, options)
+    assert "Conv2D" not in kinds
+    assert max(differ(found, expected)) < most
 
 
 @pytest.mark.parametrize(
@@ -119,47 +144,46 @@ def test_a_convolution_by_patches_is_a_convolution(size: tuple[int, int], kernel
     [
         ((10, 12), {"kernel_size": 3, "activation": "relu"}),
         ((8, 8), {"kernel_size": 5, "strides": 2, "padding": "same", "activation": "relu"}),
+        ((8, 8), {"kernel_size": 1, "strides": 2, "padding": "same"}),
         ((7, 8), {"kernel_size": (2, 3), "padding": "same", "use_bias": False}),
-        ((9, 10), {"kernel_size": 3, "strides": (2, 3), "activation": "tanh"}),
-        ((11, 11), {"kernel_size": 2, "strides": 3}),  # the last column and row are in no patch
+        ((9, 10), {"kernel_size": 3, "strides": (2, 3), "activation": "elu"}),
+        ((12, 12), {"kernel_size": 2, "strides": 3}),  # the last column and row are in no patch
     ],
 )
 def test_a_convolution_whose_gradient_is_one_is_a_convolution(
     size: tuple[int, int], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(convolution, "has_gpu", lambda: False)
-    images = tf.constant(np.random.default_rng(0).normal(size=(6, *size, 3)), tf.bfloat16)
-    stock = keras.layers.Conv2D(5, **options, dtype="mixed_bfloat16")
-    ours = FasterConv2D.from_config(stock.get_config())
-    found = []
-    for layer in (stock, ours):
-        layer.build(images.shape)
-        layer.set_weights([stock.get_weights()[0], np.linspace(-1, 1, 5)][: len(stock.weights)])
-
-        def step(layer: Any = layer) -> list[tf.Tensor]:
-            with tf.GradientTape() as tape:
-                tape.watch(images)
-                outputs = layer(images)
-                loss = tf.reduce_sum(tf.cast(outputs, tf.float32) ** 2)
-            return [outputs, *tape.gradient(loss, [images, *layer.trainable_weights])]
-
-        compiled = tf.function(step)
-        found.append([tf.cast(each, tf.float32).numpy() for each in compiled()])
-        by_ours = [op.type for op in compiled.get_concrete_function().graph.get_operations()]
-    assert "Conv2DBackpropFilter" not in by_ours
-    for mine, its in zip(found[1], found[0], strict=True):
-        assert np.abs(mine - its).max() < 0.02 * np.abs(its).max()
+    expected, _ = convolved(keras.layers.Conv2D, "float32", size, options)
+    found, kinds = convolved(FasterConv2D, "mixed_bfloat16", size, options)
+    assert "Conv2DBackpropFilter" not in kinds
+    assert max(differ(found, expected)) < 0.01
 
 
-@pytest.mark.parametrize("options", [{"strides": 2}, {"padding": "same"}, {"dilation_rate": 2}])
-def test_other_convolutions_are_keras_s(options: dict[str, Any]) -> None:
-    images = np.random.default_rng(0).normal(size=(2, 5, 5, 3)).astype(np.float32)
-    stock = keras.layers.Conv2D(4, 2, **options)
-    patches = FasterConv2D.from_config(stock.get_config())
-    expected = stock(images)
-    patches.build(images.shape)
-    patches.set_weights(stock.get_weights())
-    np.testing.assert_array_equal(patches(images), expected)
+@pytest.mark.parametrize(
+    ("dtype", "gpu", "size", "options"),
+    [
+        ("float32", False, (8, 8), {"kernel_size": 3}),
+        ("mixed_bfloat16", True, (8, 8), {"kernel_size": 3}),
+        ("mixed_bfloat16", False, (13, 13), {"kernel_size": 3}),
+        ("mixed_bfloat16", False, (8, 8), {"kernel_size": 3, "dilation_rate": 2}),
+        ("mixed_bfloat16", False, (8, 8), {"kernel_size": 3, "groups": 2}),
+        ("mixed_bfloat16", False, (3, 3), {"kernel_size": 2, "strides": 2, "padding": "same"}),
+        ("mixed_bfloat16", False, (2, 2), {"kernel_size": 3, "padding": "same"}),
+    ],
+)
+def test_other_convolutions_are_keras_s(
+    dtype: str,
+    gpu: bool,
+    size: tuple[int, int],
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(convolution, "has_gpu", lambda: gpu)
+    expected, its_kinds = convolved(keras.layers.Conv2D, dtype, size, options)
+    found, kinds = convolved(FasterConv2D, dtype, size, options)
+    assert kinds == its_kinds
+    assert max(differ(found, expected)) == 0
 
 
 @pytest.mark.parametrize("rate", [0.25, 0.4])
