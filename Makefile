@@ -83,7 +83,7 @@ test: setup lint  ## Lint, check types, run the tests with coverage
 test-faults: setup  ## Inject every fault of Kaggle's service and bad input; writes docs/*.md
 	@python -m pytest -q -m "" tests/test_kaggle.py tests/test_kaggle_road.py tests/test_bad_input.py \
 	  tests/test_team.py tests/test_same.py tests/test_experiments.py tests/test_tracking.py \
-	  tests/test_pipeline.py tests/test_side_by_side.py
+	  tests/test_pipeline.py tests/test_side_by_side.py tests/test_chaos.py
 
 test-browser: setup  ## Open a run's report and the MLflow UI in Chromium; post a digit to the model
 	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -y -q chromium; }

@@ -31,8 +31,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     "kill",
     [
         Kill("download", "SIGKILL", "stage", "write", 0.3),
-        Kill("download", "SIGTERM", "dvc", "time", 0.6),
-        Kill("preprocess", "SIGINT", "group", "time", 0.9),
+        pytest.param(Kill("download", "SIGTERM", "dvc", "time", 0.6), marks=pytest.mark.slow),
+        pytest.param(Kill("preprocess", "SIGINT", "group", "time", 0.9), marks=pytest.mark.slow),
     ],
     ids=lambda kill: f"{kill.signal}-{kill.victim}",
 )

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import REPOSITORY, write_yaml
+
+from pipeline.console import run_command
 
 
 @pytest.mark.parametrize(
@@ -26,20 +29,35 @@ from conftest import REPOSITORY, write_yaml
     ],
 )
 def test_a_users_mistake_is_one_line(
-    project: Path, params: dict[str, Any], command: str, said: str
+    project: Path,
+    params: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    command: str,
+    said: str,
 ) -> None:
     params["competition"]["source"] = "kaggle"
     params["recipes"] = ["gone"]
-    params["tracking"]["uri"] = None
+    params["tracking"]["uri"] = None if command == "ui" else "off"
     write_yaml(project / "params.yaml", params)
-    (project / "pipeline").symlink_to(REPOSITORY / "pipeline")
     module, *arguments = command.split()
-    result = subprocess.run(
-        [sys.executable, "-m", f"pipeline.{module}", *arguments], capture_output=True, text=True
-    )
+    monkeypatch.setattr(sys, "argv", [module, *arguments])
+    with pytest.raises(SystemExit) as ended:  # in this process: a new one imports for seconds
+        run_command(import_module(f"pipeline.{module}").main)
+    assert ended.value.code == 1
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"error: {said}")
+    assert printed.err.count("\n") == 1
+
+
+def test_a_command_by_itself_ends_as_it_does_here(project: Path) -> None:
+    (project / "pipeline").symlink_to(REPOSITORY / "pipeline")
+    command = [sys.executable, "-m", "pipeline.preprocess"]
+    result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stdout == ""
-    assert result.stderr.startswith(f"error: {said}")
+    assert result.stderr.startswith("error: data/raw/test.csv cannot be read: No such file")
     assert result.stderr.count("\n") == 1
 
 

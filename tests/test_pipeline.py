@@ -124,6 +124,7 @@ def test_the_local_leaderboard_takes_a_submission_once(done: Path) -> None:
     assert "first try" in run(done, sys.executable, "-m", "pipeline.upload", "--ledger")
 
 
+@pytest.mark.slow
 def test_the_doctor_says_what_is_ready(done: Path) -> None:
     output = run(done, sys.executable, "-m", "pipeline.doctor")
     for what in (
