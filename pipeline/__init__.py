@@ -1,1 +1,1 @@
-"""A Kaggle competition, from its data to a scored submission file, one module a DVC stage."""
+"""A Kaggle competition from its data to a scored submission file; see `__main__.py` first."""

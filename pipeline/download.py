@@ -1,17 +1,19 @@
-"""Stage: the competition's data as its CSV files, data/raw/{train,test,sample_submission}.csv."""
+"""Step 1: the competition's data as CSV files, data/raw/{train,test,sample_submission}.csv."""
 
 import numpy as np
 
-from pipeline.competition import deal
-from pipeline.config import Competition, load_settings
-from pipeline.console import UserError, run_command, say
-from pipeline.files import RAW, remove_unfinished
-from pipeline.kaggle_files import fetch
-from pipeline.stage import stage
-from pipeline.tables import write_csv
+from pipeline.base.console import say
+from pipeline.base.errors import UserError
+from pipeline.base.files import remove_unfinished
+from pipeline.base.paths import RAW
+from pipeline.base.settings import Competition, load_settings
+from pipeline.data.csv_files import write_csv
+from pipeline.data.embedded import deal
+from pipeline.kaggle.files import fetch
+from pipeline.provenance.stage import stage
 
 
-def embedded(competition: Competition) -> None:
+def write_embedded(competition: Competition) -> None:
     """Write the three files of the competition from the digits that come with this project."""
     dealt = deal(competition.deal)
 
@@ -30,7 +32,7 @@ def embedded(competition: Competition) -> None:
     ids = np.arange(1, len(dealt.test_images) + 1)
     sample = {competition.id_column: ids, competition.prediction_column: np.zeros_like(ids)}
     write_csv(RAW / "sample_submission.csv", sample)
-    say(f"dealt {len(dealt.train_images):,} labelled digits and {len(ids):,} to label into {RAW}/")
+    say(f"wrote {len(dealt.train_images):,} labelled digits and {len(ids):,} to label to {RAW}/")
 
 
 def main() -> None:
@@ -41,8 +43,4 @@ def main() -> None:
         if settings.competition.source == "kaggle":
             fetch(settings)
         else:
-            embedded(settings.competition)
-
-
-if __name__ == "__main__":
-    run_command(main)
+            write_embedded(settings.competition)

@@ -1,30 +1,38 @@
-"""Stage, one a recipe: k folds -> experiments/train/<recipe>/, with out-of-fold probabilities."""
+"""Step 4, one a recipe: k folds -> experiments/train/<recipe>/, with out-of-fold probabilities."""
 
 import shutil
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import typer
 
-from pipeline import findings, plots, tracking
-from pipeline.augment import augment
-from pipeline.compute import Result
-from pipeline.config import Settings, load_settings
-from pipeline.console import UserError, duration, run_command, say
-from pipeline.files import TRAINED, remove_others, replacing, sha256_json, write_array, write_json
-from pipeline.folds import Progress, fold_tasks, label
-from pipeline.hardware import cores, describe, one_thread, tf
-from pipeline.model_plan import member, plan
-from pipeline.models import check_recipe
-from pipeline.recipe import load_recipe, recipe_path
-from pipeline.scores import accuracy
-from pipeline.seeds import random_key
-from pipeline.side_by_side import run_side_by_side, workers
-from pipeline.stage import stage
-from pipeline.task import Data, Task, fingerprint, input_images, load_data
-from pipeline.tuned import judged_rows
+from pipeline.base.console import duration, say
+from pipeline.base.digests import sha256_json
+from pipeline.base.files import remove_others, replacing, write_array
+from pipeline.base.hardware import cores, describe, tf
+from pipeline.base.paths import TRAINED
+from pipeline.base.settings import Settings, load_settings
+from pipeline.data.arrays import Data, load_data
+from pipeline.data.results import Machine, Trained, Tuned
+from pipeline.data.rows import judged_rows
+from pipeline.evaluation import findings, images, plots
+from pipeline.evaluation.scores import accuracy
+from pipeline.network.augment import augment
+from pipeline.network.models import check_recipe
+from pipeline.network.seeds import random_key
+from pipeline.network.task import Task
+from pipeline.provenance.stage import stage
+from pipeline.recipes.files import load_recipe, recipe_path
+from pipeline.tracking.model_plan import member, plan
+from pipeline.tracking.tracker import Run, Tracker
+from pipeline.training.cache import Result
+from pipeline.training.fingerprint import fingerprint
+from pipeline.training.folds import fold_tasks, out_of_fold
+from pipeline.training.progress import Progress
+from pipeline.training.side_by_side import run_side_by_side, workers
+
+FILES = {"oof.npy", "test.npy", "history.csv", "curves.png", "augmented.png", "metrics.json"}
 
 
 def model_name(task: Task) -> str:
@@ -32,80 +40,54 @@ def model_name(task: Task) -> str:
     return f"fold{task.fold}" + (f"_repeat{task.repeat}" if task.repeat else "") + ".keras"
 
 
-def log_fold(
-    settings: Settings, parent: str | None, task: Task, result: Result, data: Data
-) -> None:
+def make_tasks(settings: Settings, name: str, data: Data) -> list[Task]:
+    """The recipe's folds, with tuned values where tuning took some; the recipe is tried first."""
+    recipe = load_recipe(name, Tuned.read(name).values)
+    shape, classes = data.train_images.shape[1:], settings.competition.classes
+    check_recipe(recipe, recipe_path(name), shape, classes)
+    return fold_tasks(settings, name, recipe)
+
+
+def train_all(settings: Settings, tasks: list[Task], data: Data, run: Run) -> list[Result]:
+    """Train the folds side by side, and log each as it finishes."""
+    name, at_once = tasks[0].name, workers(settings)
+    say(
+        f"{name}: {len(tasks)} networks, {at_once} at a time, {tasks[0].epochs} epochs, "
+        f"{tasks[0].precision}"
+    )
+    results = []
+    jobs = [(task, data) for task in tasks]
+    trained = run_side_by_side(jobs, at_once, Progress(name, tasks, at_once))
+    for task, result in zip(tasks, trained, strict=True):
+        results.append(result)
+        log_fold(settings, run, task, result, data)
+    return results
+
+
+def log_fold(settings: Settings, parent: Run, task: Task, result: Result, data: Data) -> None:
     """Log a finished fold as a child of the recipe's run."""
     score = accuracy(result.probabilities, data.train_labels[result.held_out])
-    with tracking.run(
-        settings, f"{task.name} {label(task)}", key=result.fingerprint, parent=parent
-    ) as run_id:
-        tracking.log_history(run_id, result.history)
+    with parent.child(f"{task.name} {task.label}", result.fingerprint) as run:
+        run.log_history(result.history)
         seconds = sum(row["seconds"] for row in result.history)
         rows = (len(data.train_labels) - len(result.held_out)) * len(result.history)
-        tracking.log_metrics(
-            run_id,
-            {
-                "fold_accuracy": score,
-                "fold_seconds": result.seconds,
-                "images_per_second": rows / seconds,
-            },
-        )
+        times = {"fold_seconds": result.seconds, "images_per_second": rows / seconds}
+        run.log_metrics({"fold_accuracy": score} | times)
         network = member(settings, task.name, task.recipe, ["network"])
         example = np.asarray(data.train_images[result.held_out[:2]])
-        made = plan(settings, [network], example)
-        tracking.log_model(run_id, made, {"network": result.model})
+        run.log_model(plan(settings, [network], example), {"network": result.model})
 
 
-def draw_augmented(task: Task, data: Data, path: Path) -> None:
-    """A few training images as they are, and as augmentation changes them, before scaling."""
-    shown = findings.first_of_each(data.train_labels, task.classes, 1)
-    rows = np.concatenate(list(shown.values()))[:10]
-    images = input_images(task, data, rows)
-    columns = [images]
-    for epoch in range(9):
-        seed = tf.constant([random_key(task.seed, task.name, "picture"), epoch], tf.int64)
-        changed = augment(tf.constant(images, tf.float32), seed, task.recipe.augmentation)
-        columns.append(np.clip(np.rint(changed), 0, 255).astype(np.uint8))
-    names = [str(label) for label in data.train_labels[rows]]
-    title = f"{task.name}: as it is (first column), and augmented"
-    plots.mosaic(dict(zip(names, np.stack(columns, axis=1), strict=True)), path, title)
-
-
-def out_of_fold(tasks: list[Task], results: list[Result], rows: int) -> np.ndarray:
-    """Each row's probabilities by the networks that did not see it, float64 (rows, classes).
-
-    Raises:
-        UserError: a training diverged.
-    """
-    repeats = 1 + max(task.repeat for task in tasks)
-    oof = np.zeros((rows, tasks[0].classes), np.float64)
-    for task, result in zip(tasks, results, strict=True):
-        if not np.isfinite(result.probabilities).all():
-            raise UserError(f"{task.name}: {label(task)} diverged; lower its learning rate")
-        oof[result.held_out] += result.probabilities / repeats
-    return oof
-
-
-def collect(
-    tasks: list[Task],
-    results: list[Result],
-    data: Data,
-    judged: np.ndarray,
-    folder: Path,
-    key: str,
-) -> dict[str, Any]:
-    """Write the networks' results as one, into `folder`, and return its metrics.
+def write_results(tasks: list[Task], results: list[Result], oof: np.ndarray, data: Data) -> None:
+    """Write models, probabilities, curves and pictures into the recipe's folder.
 
     Args:
         tasks: every fold, each as often as there are repeats.
         results: theirs.
+        oof: float64 (rows, classes), see `out_of_fold`.
         data: what they were trained on.
-        judged: the rows that the accuracies are of, bool (rows,).
-        folder: where to write.
-        key: of the run in MLflow, by which a later stage finds it.
     """
-    labels, oof = data.train_labels, out_of_fold(tasks, results, len(data.train_labels))
+    folder = TRAINED / tasks[0].name
     for task, result in zip(tasks, results, strict=True):
         with replacing(folder / model_name(task)) as temporary:
             shutil.copyfile(result.model, temporary)
@@ -119,67 +101,82 @@ def collect(
     with replacing(folder / "history.csv") as temporary:
         history.to_csv(temporary, index=False, lineterminator="\n")
     plots.curves(history, folder / "curves.png", folder.name)
-    draw_augmented(tasks[0], data, folder / "augmented.png")
+    draw_augmented(tasks[0], data)
+
+
+def draw_augmented(task: Task, data: Data) -> None:
+    """Draw a few training images as they are, and as augmentation changes them."""
+    shown = findings.first_of_each(data.train_labels, task.classes, 1)
+    rows = np.concatenate(list(shown.values()))[:10]
+    pixels = task.images(data, rows)
+    columns = [pixels]
+    for epoch in range(9):
+        seed = tf.constant([random_key(task.seed, task.name, "picture"), epoch], tf.int64)
+        changed = augment(tf.constant(pixels, tf.float32), seed, task.recipe.augmentation)
+        columns.append(np.clip(np.rint(changed), 0, 255).astype(np.uint8))
+    names = [str(label) for label in data.train_labels[rows]]
+    by_row = dict(zip(names, np.stack(columns, axis=1), strict=True))
+    title = f"{task.name}: as it is (first column), and augmented"
+    images.mosaic(by_row, TRAINED / task.name / "augmented.png", title)
+
+
+def score(
+    tasks: list[Task], results: list[Result], oof: np.ndarray, data: Data, judged: np.ndarray
+) -> Trained:
+    """The recipe's metrics; accuracies are of the rows `judged`, bool (rows,)."""
+    labels = data.train_labels
     of_fold = [judged & (data.folds == fold) for fold in np.unique(data.folds)]
-    scores = [accuracy(oof[rows], labels[rows]) for rows in of_fold]
-    metrics = {
-        "cv_accuracy": accuracy(oof[judged], labels[judged]),
-        "cv_accuracy_std": float(np.std(scores, ddof=1)),
-        "folds": scores,
-        "seconds": sum(result.seconds for result in results),
-        "run_key": key,
-        "epochs": tasks[0].epochs,
-        "precision": tasks[0].precision,
-        "machine": describe() | {"cores": cores()},
-    }
-    write_json(folder / "metrics.json", metrics)
-    models = {model_name(task) for task in tasks}
-    written = {"oof.npy", "test.npy", "history.csv", "curves.png", "augmented.png", "metrics.json"}
-    remove_others(folder, models | written)
-    return metrics
+    folds = [accuracy(oof[rows], labels[rows]) for rows in of_fold]
+    return Trained(
+        cv_accuracy=accuracy(oof[judged], labels[judged]),
+        cv_accuracy_std=float(np.std(folds, ddof=1)),
+        folds=folds,
+        seconds=sum(result.seconds for result in results),
+        run_key=run_key(tasks, data),
+        epochs=tasks[0].epochs,
+        precision=tasks[0].precision,
+        machine=Machine(**describe(), cores=cores()),
+    )
+
+
+def run_key(tasks: list[Task], data: Data) -> str:
+    """Names the recipe's run in MLflow, by which a later stage finds it."""
+    return sha256_json([fingerprint(task, data) for task in tasks])
+
+
+def log_inputs(data: Data, run: Run) -> None:
+    """Log which data the run trains and predicts."""
+    for use, arrays in (("training", "train"), ("test", "test")):
+        name = f"{arrays}_images"
+        run.log_data(name, data.digests[name], len(getattr(data, name)), use)
 
 
 def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recipes/.")]) -> None:
-    """Train a recipe on every fold; a fold finished before is not trained again."""
+    """Train a recipe on every fold; a fold that was finished before is not trained again."""
     settings = load_settings()
     load_recipe(recipe)  # before its name becomes a file's
-    one_thread()
     with stage(f"train-{recipe}"):
         data = load_data()
-        tasks = fold_tasks(settings, recipe, load_recipe(recipe, tuned=True))
-        path, shape = recipe_path(recipe), data.train_images.shape[1:]
-        check_recipe(tasks[0].recipe, path, shape, settings.competition.classes)
-        at_once = workers(settings)
-        say(
-            f"{recipe}: {len(tasks)} networks, {at_once} at a time, {tasks[0].epochs} epochs, "
-            f"{tasks[0].precision}"
-        )
+        tasks = make_tasks(settings, recipe, data)
         params = {"recipe": {"name": recipe} | tasks[0].recipe.model_dump(exclude={"search"})}
         params |= {"resolved": {"epochs": tasks[0].epochs, "precision": tasks[0].precision}}
         params |= {"machine": describe(), "data_sha256": data.digests}
-        key = sha256_json([fingerprint(task, data) for task in tasks])
-        with tracking.run(settings, f"train {recipe}", key=key, params=params) as run_id:
-            for use, arrays in (("training", "train"), ("test", "test")):
-                name = f"{arrays}_images"
-                rows = len(getattr(data, name))
-                tracking.log_data(run_id, name, data.digests[name], rows, use)
-            results = []
-            jobs = [(task, data) for task in tasks]
-            trained = run_side_by_side(jobs, at_once, Progress(recipe, tasks, at_once))
-            for task, result in zip(tasks, trained, strict=True):
-                results.append(result)
-                log_fold(settings, run_id, task, result, data)
-            judged = judged_rows(settings, (recipe,), data.train_labels, data.folds)
-            metrics = collect(tasks, results, data, judged, TRAINED / recipe, key)
-            tracking.log_metrics(
-                run_id,
-                {name: metrics[name] for name in ("cv_accuracy", "cv_accuracy_std", "seconds")},
+        with Tracker(settings).run(f"train {recipe}", run_key(tasks, data), params) as run:
+            log_inputs(data, run)
+            results = train_all(settings, tasks, data, run)
+            oof = out_of_fold(tasks, results, len(data.train_labels))
+            write_results(tasks, results, oof, data)
+            tuned = Tuned.read(recipe).taken
+            judged = judged_rows(settings, data.train_labels, data.folds, tuned)
+            metrics = score(tasks, results, oof, data, judged)
+            metrics.write(recipe)
+            remove_others(TRAINED / recipe, FILES | {model_name(task) for task in tasks})
+            run.log_metrics(
+                metrics.model_dump(include={"cv_accuracy", "cv_accuracy_std", "seconds"})
             )
             for picture in ("curves.png", "augmented.png"):
-                tracking.log_file(run_id, TRAINED / recipe / picture)
-    spent = duration(metrics["seconds"])
-    say(f"{recipe}: CV accuracy {metrics['cv_accuracy']:.5f}; trained for {spent} in all")
-
-
-if __name__ == "__main__":
-    run_command(main)
+                run.log_file(TRAINED / recipe / picture)
+    say(
+        f"{recipe}: CV accuracy {metrics.cv_accuracy:.5f}; its networks took "
+        f"{duration(metrics.seconds)} in total"
+    )

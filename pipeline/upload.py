@@ -1,4 +1,4 @@
-"""Send submissions/submission.csv, once, and note in the ledger what it came from and scored."""
+"""Step 7: submissions/submission.csv sent once, and a row in the ledger: its code and its score."""
 
 import secrets
 from dataclasses import asdict, replace
@@ -13,20 +13,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.config import Settings, load_settings
-from pipeline.console import UserError, console, run_command, say, warn
-from pipeline.files import METRICS, RAW, SCORES, SUBMISSION, read_json, sha256_file, sha256_json
-from pipeline.kaggle_service import ServiceError
-from pipeline.kaggle_submit import (
-    destination,
-    left_today,
-    listed,
-    send,
-    synced,
-    wait_for_score,
-)
-from pipeline.leaderboard import leaderboard_accuracy
-from pipeline.ledger import (
+from pipeline.base.console import console, say, warn
+from pipeline.base.digests import sha256_file, sha256_json
+from pipeline.base.errors import UserError
+from pipeline.base.paths import RAW, SUBMISSION
+from pipeline.base.settings import Settings, load_settings
+from pipeline.data.leaderboard import leaderboard_accuracy
+from pipeline.data.results import Scores
+from pipeline.data.submission_file import check_submission, read_labels
+from pipeline.kaggle.ledger import (
     COLUMNS,
     COMPLETE,
     ERROR,
@@ -41,14 +36,22 @@ from pipeline.ledger import (
     read_ledger,
     write_ledger,
 )
-from pipeline.revision import git_state, made_by_head
-from pipeline.submission import check_submission
+from pipeline.kaggle.service import ServiceError
+from pipeline.kaggle.submissions import (
+    destination,
+    left_today,
+    listed,
+    send,
+    synced,
+    wait_for_score,
+)
+from pipeline.provenance.revision import git_state
 
 PICTURE = Path("experiments/ledger.png")
 
 
 class Refusal(StrEnum):
-    """Why a file is not sent unless one insists."""
+    """Why a file is not sent unless the user insists, with `--force` and this name."""
 
     SENT = "sent"
     UNCOMMITTED = "uncommitted"
@@ -58,11 +61,11 @@ class Refusal(StrEnum):
 def describe_file(settings: Settings, message: str) -> Row:
     """A row for the file at hand: where it came from, and its CV score."""
     check_submission(SUBMISSION, RAW / "sample_submission.csv", settings.competition)
-    from pipeline.mlflow_store import (
-        find_submission,  # seconds of MLflow, that a bad file need not wait for
-    )
+    # Imported here: they take seconds, and a bad file is refused before.
+    from pipeline.provenance.dvc import made_by_head
+    from pipeline.tracking.submissions import find_submission
 
-    digest, state, scores = sha256_file(SUBMISSION), git_state(), read_json(METRICS, *SCORES)
+    digest, state, scores = sha256_file(SUBMISSION), git_state(), Scores.read()
     state["git_dirty"] = str(state["git_dirty"] == "true" or not made_by_head(SUBMISSION)).lower()
     return Row(
         time=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -71,16 +74,16 @@ def describe_file(settings: Settings, message: str) -> Row:
         dirty=state["git_dirty"],
         params_sha256=sha256_json(settings.model_dump(mode="json")),
         run_id=find_submission(settings, digest) or "",
-        cv_accuracy=str(scores["cv_accuracy"]),
-        cv_accuracy_low=str(scores["cv_accuracy_low"]),
-        cv_accuracy_high=str(scores["cv_accuracy_high"]),
+        cv_accuracy=str(scores.cv_accuracy),
+        cv_accuracy_low=str(scores.cv_accuracy_low),
+        cv_accuracy_high=str(scores.cv_accuracy_high),
         destination=destination(settings),
         message=f"{' '.join(message.split())} [{secrets.token_hex(6)}]".strip(),
     )
 
 
 def refusals(row: Row, rows: list[Row]) -> dict[Refusal, str]:
-    """What speaks against sending this file."""
+    """The reasons not to send this file."""
     found = {}
     sent = [
         old for old in rows if old.destination == row.destination and old.status not in ("", ERROR)
@@ -120,7 +123,7 @@ def show(settings: Settings, row: Row, rows: list[Row]) -> None:
 def send_row(settings: Settings, row: Row, wait: float) -> Row:
     """Send the file, and wait for its score; the ledger is written at each step."""
     if row.destination == "local":
-        labels = pd.read_csv(SUBMISSION)[settings.competition.prediction_column].to_numpy()
+        labels = read_labels(SUBMISSION, settings.competition)
         score = f"{leaderboard_accuracy(labels, settings.competition):.5f}"
         reference = f"local-{sum(old.destination == 'local' for old in read_ledger())}"
         row = replace(row, reference=reference, status=COMPLETE, public_score=score)
@@ -134,19 +137,21 @@ def send_row(settings: Settings, row: Row, wait: float) -> Row:
     put(row)
     say(f"sent: reference {row.reference}; waiting up to {wait:.0f} s for its score ...")
     try:
-        row, said = wait_for_score(settings, row, wait)
+        row, reason = wait_for_score(settings, row, wait)
     except ServiceError as error:
-        warn(f"{error}; the submission counts, `python -m pipeline.upload --sync` gets its score")
+        warn(f"{error}; the submission counts, `python -m pipeline upload --sync` gets its score")
         return row
     put(row)
     if row.status == ERROR:
-        raise UserError(f"Kaggle could not score submission {row.reference}: {said or 'no reason'}")
+        raise UserError(
+            f"Kaggle could not score submission {row.reference}: {reason or 'no reason given'}"
+        )
     return row
 
 
 def draw(rows: list[Row]) -> None:
-    """The ledger as a picture."""
-    from pipeline import plots
+    """Draw the ledger as a picture."""
+    from pipeline.evaluation import plots
 
     table = pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS)
     scores = ["cv_accuracy", "cv_accuracy_low", "cv_accuracy_high", "public_score"]
@@ -156,7 +161,7 @@ def draw(rows: list[Row]) -> None:
 
 def note(settings: Settings, rows: list[Row]) -> None:
     """Draw the ledger; write scores to the MLflow runs of the files they are of."""
-    from pipeline.mlflow_store import add_to_run, find_submission
+    from pipeline.tracking.submissions import add_to_run, find_submission
 
     draw(read_ledger())
     for row in rows:
@@ -190,7 +195,7 @@ def submit(
         say(f"public score {row.public_score}, {gap:+.5f} from CV; noted in {LEDGER}: commit it")
     else:
         say(
-            f"no score yet; `python -m pipeline.upload --sync` gets it later ({LEDGER} has the row)"
+            f"no score yet; `python -m pipeline upload --sync` gets it later ({LEDGER} has the row)"
         )
 
 
@@ -199,13 +204,13 @@ def print_ledger(rows: list[Row]) -> None:
     if rows:
         Console(highlight=False, width=max(console.width, 140)).print(as_table(rows))
     else:
-        say("nothing was sent yet; `make submit` sends")
+        say("nothing has been sent yet; `make submit` sends")
 
 
 def sync(settings: Settings) -> None:
     """Bring the ledger up to date with Kaggle."""
     if settings.competition.source != "kaggle":
-        raise UserError("--sync asks Kaggle; params.yaml says `competition.source: embedded`")
+        raise UserError("--sync asks Kaggle, but params.yaml has `competition.source: embedded`")
     found = listed(settings)
     with locked():
         rows = synced(read_ledger(), found, destination(settings))
@@ -215,10 +220,10 @@ def sync(settings: Settings) -> None:
 
 
 def main(
-    message: Annotated[str, typer.Option("--message", "-m", help="What is new in it.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show, and send nothing.")] = False,
+    message: Annotated[str, typer.Option("--message", "-m", help="What is new in this file.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, but send nothing.")] = False,
     force: Annotated[
-        list[Refusal] | None, typer.Option(help="Send it all the same; once for each reason.")
+        list[Refusal] | None, typer.Option(help="Send it nevertheless; once for each reason.")
     ] = None,
     wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for the score.")] = 300,
     get_scores: Annotated[
@@ -238,7 +243,3 @@ def main(
         sync(settings)
         return
     submit(settings, message, dry_run, force or [], wait)
-
-
-if __name__ == "__main__":
-    run_command(main)

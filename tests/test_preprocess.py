@@ -3,12 +3,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import digits, write_yaml
 
-from pipeline.config import load_settings
-from pipeline.console import UserError
-from pipeline.preprocess import assign_folds, make_arrays, stratified_slice
-from pipeline.tables import write_csv
+from pipeline.base.errors import UserError
+from pipeline.base.settings import load_settings
+from pipeline.data.csv_files import write_csv
+from pipeline.data.rows import assign_folds, stratified_slice
+from pipeline.preprocess import make_arrays
+from support.project import digits, write_yaml
 
 COLUMNS = [f"pixel{i}" for i in range(784)]
 
@@ -29,8 +30,7 @@ def write_raw(images: np.ndarray, labels: np.ndarray, test: np.ndarray) -> None:
 
 
 def make() -> dict[str, Any]:
-    settings = load_settings()
-    return make_arrays(settings.competition, settings.preprocess, settings.seed)
+    return make_arrays(load_settings())
 
 
 def test_the_arrays_hold_what_the_files_said(raw: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_truncated_file_is_named_and_the_old_arrays_stay(raw: Path) -> None:
     make()
     path = Path("data/raw/train.csv")
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(UserError, match=r"train.csv: row 200: \d+ cells where the header has 785"):
+    with pytest.raises(UserError, match=r"train.csv: row 200: expected 785 cells, found \d+"):
         make()
     assert len(np.load("data/arrays/train_labels.npy")) == 200
 

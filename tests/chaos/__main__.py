@@ -3,6 +3,7 @@
 import os
 import platform
 import signal
+import sys
 from collections.abc import Callable
 from enum import StrEnum
 from fnmatch import fnmatch
@@ -11,13 +12,14 @@ from random import Random
 from typing import Annotated
 
 import typer
-from conftest import REPOSITORY
 from filelock import FileLock, Timeout
 
 from chaos import kills, report, rot, servers, starvation, together
 from chaos.experiment import Experiment, perform, read_outcomes
 from chaos.workshop import Workshop
-from pipeline.console import UserError, run_command, say, warn
+from pipeline.base.console import exit_code_of, say, warn
+from pipeline.base.errors import UserError
+from support.project import REPOSITORY
 
 FOLDER = REPOSITORY / "experiments/cache/chaos"
 
@@ -100,4 +102,6 @@ def _try_all(wanted: list[Experiment], seed: int, name: str) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    app = typer.Typer(add_completion=False)
+    app.command()(main)
+    sys.exit(exit_code_of(lambda: app(standalone_mode=False)))

@@ -16,7 +16,7 @@ import psutil
 
 from chaos import traces, upload
 from chaos.experiment import Experiment
-from chaos.project import LIMIT, STAGES, TARGETS, FailedError, Project, require
+from chaos.project import LIMIT, TARGETS, FailedError, Project, require
 from chaos.workshop import Workshop
 
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
@@ -130,7 +130,7 @@ def wait_and_kill(
         if dvc.poll() is not None:
             raise FailedError(f"dvc ended before {kill.stage} began: {project.printed()[-300:]}")
         time.sleep(0.01)
-        stage = _stage_process(dvc, STAGES[kill.stage])
+        stage = _stage_process(dvc, kill.stage)
     if not _wait(project, shop, stage, kill) and kill.victim == "stage":
         return "too late"
     if kill.victim == "group":
@@ -182,11 +182,11 @@ def _until(stage: psutil.Process, condition: Any) -> bool:
     return False
 
 
-def _stage_process(dvc: subprocess.Popen[bytes], module: str) -> psutil.Process | None:
+def _stage_process(dvc: subprocess.Popen[bytes], stage: str) -> psutil.Process | None:
     """The process of the stage that dvc is running, if it is that one."""
     try:
         for child in psutil.Process(dvc.pid).children(recursive=True):
-            if child.cmdline()[1:3] == ["-m", module]:
+            if child.cmdline()[1:4] == ["-m", "pipeline", stage]:
                 return child
     except psutil.Error:
         pass

@@ -12,17 +12,10 @@ from typing import Any
 
 import psutil
 import yaml
-from checkout import environment
 
-# A stage, and the process that is looked for when it is to be killed.
-STAGES = {
-    "download": "pipeline.download",
-    "preprocess": "pipeline.preprocess",
-    "tune": "pipeline.tune",
-    "train": "pipeline.train",
-    "ensemble": "pipeline.ensemble",
-    "submission": "pipeline.submission",
-}
+from support.checkout import environment
+
+STAGES = ("download", "preprocess", "tune", "train", "ensemble", "submission")
 TARGETS = {stage: "train@tiny" if stage == "train" else stage for stage in STAGES}  # for dvc
 DONE = "done"
 IDENTICAL = (

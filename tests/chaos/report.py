@@ -4,9 +4,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from conftest import REPOSITORY
 from rich.console import Console
 from rich.table import Table
+
+from support.project import REPOSITORY
 
 DOCS = REPOSITORY / "docs/reliability.md"
 MARKS = ("<!-- make chaos -->", "<!-- end of make chaos -->")

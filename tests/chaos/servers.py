@@ -12,12 +12,11 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from loopback import free_port
-
 from chaos import traces
 from chaos.experiment import Experiment
 from chaos.project import LIMIT, Project, last_line, require, write_params
 from chaos.workshop import Workshop
+from support.loopback import free_port
 
 DATABASE = "experiments/server.db"
 PATIENCE = 90.0  # seconds that a sick server may cost a stage beyond twice its own time

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from loopback import free_port
 
 from chaos import traces
 from chaos.experiment import Experiment
 from chaos.project import DONE, LIMIT, Project, last_line, require
 from chaos.workshop import Workshop
+from support.loopback import free_port
 
 OTHER = "other"
 REFUSALS = ("busy", "lock", "waiting for it")
@@ -69,7 +69,7 @@ def two_recipes(shop: Workshop) -> dict[str, Any]:
         params = yaml.safe_load((project.path / "params.yaml").read_text())
         params["recipes"] = ["tiny", OTHER]
         (project.path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-        both = [project.start(sys.executable, "-m", "pipeline.train", name)
+        both = [project.start(sys.executable, "-m", "pipeline", "train", name)
                 for name in ("tiny", OTHER)]  # fmt: skip
         codes = _finish(project, *both)
         require(codes == [0, 0], f"{codes}: {last_line(project.printed())}")
@@ -89,7 +89,7 @@ def ui_beside(shop: Workshop) -> dict[str, Any]:
     """MLflow's UI, asked again and again, beside a training."""
     with shop.project("train") as project:
         port = free_port()
-        project.start(sys.executable, "-m", "pipeline.ui", "--port", str(port))
+        project.start(sys.executable, "-m", "pipeline", "ui", "--port", str(port))
         dvc = project.start("dvc", "repro", "train@tiny")
         asked = 0
         while dvc.poll() is None:
@@ -132,9 +132,18 @@ def two_clones(shop: Workshop) -> dict[str, Any]:
 
 
 def two_uploads(shop: Workshop) -> dict[str, Any]:
-    """Two `python -m pipeline.upload` of one file: it is sent once."""
+    """Two `python -m pipeline upload` of one file: it is sent once."""
     with shop.project(DONE) as project:
-        command = (sys.executable, "-m", "pipeline.upload", "-m", "both", "--force", "uncommitted")
+        command = (
+            sys.executable,
+            "-m",
+            "pipeline",
+            "upload",
+            "-m",
+            "both",
+            "--force",
+            "uncommitted",
+        )
         codes = _finish(project, project.start(*command), project.start(*command))
         require(sorted(codes) == [0, 1], f"{codes}: {last_line(project.printed())}")
         require("was sent on" in project.printed(), last_line(project.printed()))

@@ -9,13 +9,12 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from kaggle_server import Kaggle, Server
-
 from chaos.experiment import Experiment
 from chaos.project import DONE, Project, require, write_params
 from chaos.workshop import Workshop
+from support.kaggle_server import Kaggle, Server
 
-COMMAND = (sys.executable, "-m", "pipeline.upload")
+COMMAND = (sys.executable, "-m", "pipeline", "upload")
 CALLS = ("GetSubmissionLimits", "StartSubmissionUpload", "PUT", "CreateSubmission",
          "ListSubmissions")  # fmt: skip
 OWN = ("HOME", "KAGGLE_CONFIG_DIR", "KAGGLE_API_ENVIRONMENT", "KAGGLE_API_TOKEN", "http_proxy")

@@ -10,11 +10,11 @@ from random import Random
 
 import psutil
 import yaml
-from checkout import commit, copy_checkout
-from conftest import REPOSITORY, TINY
 
 from chaos.project import DONE, TARGETS, Project, write_params
-from pipeline.files import sha256_json
+from pipeline.base.digests import sha256_files, sha256_json
+from support.checkout import commit, copy_checkout
+from support.project import REPOSITORY, TINY
 
 # What is only ever replaced as a whole may be linked instead of copied.
 LINKED = (".dvc/cache", ".git/objects", "data")
@@ -101,6 +101,7 @@ def _digest() -> str:
     """A name for all that decides what the undisturbed run makes."""
     stages = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"].values()
     deps = {dep for stage in stages for dep in stage.get("do", stage)["deps"]}
-    names = sorted(dep for dep in deps if dep.startswith("pipeline/"))
-    texts = {name: (REPOSITORY / name).read_text() for name in [*names, "dvc.yaml", "params.yaml"]}
-    return sha256_json(texts | {"tiny": TINY})[:12]
+    code = [REPOSITORY / dep for dep in deps if dep.startswith("pipeline/")]
+    files = [file for path in code for file in (path.rglob("*.py") if path.is_dir() else [path])]
+    files += [REPOSITORY / "dvc.yaml", REPOSITORY / "params.yaml"]
+    return sha256_json([sha256_files(files), TINY])[:12]

@@ -1,0 +1,84 @@
+"""Every command, in one table: `python -m pipeline --help`, `python -m pipeline train compact`."""
+
+import sys
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from pipeline.base.console import exit_code_of
+
+
+class Command(NamedTuple):
+    """A command: where its `main` is, and what the list of commands says about it."""
+
+    group: str
+    module: str
+    help: str
+
+
+STEPS, LOOK, CHECK, MEASURE = (
+    "Steps, in order (`dvc repro` runs the first six)",
+    "Look at a run",
+    "Check and repair",
+    "Measure",
+)
+COMMANDS = {
+    "download": Command(STEPS, "download", "Get the competition's CSV files."),
+    "preprocess": Command(STEPS, "preprocess", "Check the CSV files and turn them into arrays."),
+    "tune": Command(STEPS, "tune", "Run the Optuna study of each recipe."),
+    "train": Command(STEPS, "train", "Train a recipe on every fold."),
+    "ensemble": Command(STEPS, "ensemble", "Blend the recipes; draw the pictures."),
+    "submission": Command(STEPS, "submission", "Write, check and score the submission file."),
+    "upload": Command(STEPS, "upload", "Send the submission file, once; show the ledger."),
+    "score": Command(LOOK, "report.summary", "Print the scores of the last run."),
+    "report": Command(LOOK, "report.page", "Write the last run's report, one HTML page."),
+    "ui": Command(LOOK, "tracking.ui", "Browse the runs in MLflow."),
+    "models": Command(LOOK, "report.network", "Print a recipe's network."),
+    "check": Command(CHECK, "health.check", "Check params.yaml and the recipes."),
+    "doctor": Command(CHECK, "health.doctor", "Show what is ready: packages, machine, services."),
+    "tracking": Command(CHECK, "tracking.flush", "Show or send what has not reached MLflow."),
+    "benchmark": Command(MEASURE, "benchmarks.published", "Run the recipes as published."),
+    "benchmark-speed": Command(MEASURE, "benchmarks.speed", "Time recipes against stock Keras."),
+    "benchmark-tune": Command(MEASURE, "benchmarks.tuning", "What pruning saves and costs."),
+    "benchmark-csv": Command(MEASURE, "benchmarks.reading", "Time the reading of train.csv."),
+    "deals": Command(MEASURE, "benchmarks.deals", "Compare CV and leaderboard on other splits."),
+}
+
+
+class Commands(TyperGroup):
+    """The table as a command line; a command's module is imported only when it runs."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """The names, in the table's order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002
+        """The command as the list shows it."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = COMMANDS[cmd_name]
+        return TyperCommand(cmd_name, help=command.help, rich_help_panel=command.group)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        """The command itself."""
+        name, found, rest = super().resolve_command(ctx, args)
+        if isinstance(name, str) and found:
+            module = import_module(f"pipeline.{COMMANDS[name].module}")
+            single = typer.Typer(add_completion=False)
+            single.command(name)(module.main)
+            found = typer.main.get_command(single)
+        return name, found, rest
+
+
+app = typer.Typer(cls=Commands, add_completion=False, no_args_is_help=True)
+
+
+@app.callback()
+def _pipeline() -> None:
+    """A Kaggle competition from its data to a scored submission file."""
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(lambda: app(standalone_mode=False)))

@@ -1,0 +1,154 @@
+"""Files that are complete or absent: written to a temporary file, flushed, moved into place."""
+
+import codecs
+import contextlib
+import errno
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.base.errors import UserError
+
+AGAIN = "delete it and run `dvc repro`"  # what to do about a file that a stage writes
+JSON_LIMIT = 1 << 24  # bytes
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open a file to read its bytes.
+
+    Raises:
+        OSError: it cannot be read, or is none: a folder; a pipe, which would be waited on for ever.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        found = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise OSError(errno.EINVAL, f"it is {found}, not a file", str(path))
+    return path.open("rb")
+
+
+def read_text(path: Path, limit: int) -> str:
+    """Read a file as UTF-8, its byte order mark taken off if it has one; line ends as they are.
+
+    Raises:
+        OSError: see `open_file`.
+        ValueError: it is not UTF-8, or is longer than `limit` bytes.
+    """
+    with open_file(path) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"it is longer than {limit:,} bytes")
+    if content.startswith(UTF16):
+        raise ValueError("it is UTF-16; save it as UTF-8")
+    return content.decode("utf-8-sig")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in `path`'s folder; move it onto `path` if the block succeeds.
+
+    Raises:
+        OSError: it cannot be written; it names `path`, whatever the library that wrote said.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
+        )
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # mkstemp's 0600 would outlive the move
+        temporary.replace(path)
+    except OSError as error:
+        if error.filename is None or temporary is None or Path(error.filename) == temporary:
+            said = error.strerror or str(error)  # NumPy and polars give no number, and no name
+            raise OSError(error.errno, said, str(path)) from error
+        raise
+    finally:
+        if temporary:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 with LF line ends, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: Path, *wanted: str) -> Any:
+    """Read a JSON file, a mapping that has the keys `wanted` if there are any.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    try:
+        value = json.loads(read_text(path, JSON_LIMIT))
+        if wanted and not isinstance(value, dict):
+            raise ValueError("it is no mapping")
+        missing = [key for key in wanted if key not in value]
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; `dvc repro` makes it") from None
+    except (ValueError, TypeError, OSError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error}); {AGAIN}") from None
+    if missing:
+        raise UserError(f"{path} has no {missing[0]}: an older run made it; {AGAIN}")
+    return value
+
+
+def remove_unfinished(folder: Path, pattern: str = ".*-????????.*") -> None:
+    """Remove what `replacing` was at in a folder when it was killed.
+
+    Whoever calls this holds a lock that says nobody else is writing such files there.
+    """
+    for file in folder.glob(pattern):
+        file.unlink(missing_ok=True)
+
+
+def remove_others(folder: Path, written: set[str]) -> None:
+    """Remove from a stage's folder what an earlier run left there and this one did not write.
+
+    DVC would delete the folder before the stage runs; it is told not to (`persist`), so that a
+    stage that fails leaves what was there.
+    """
+    for file in folder.iterdir():
+        if file.name not in written:
+            file.unlink()
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write one `.npy` file, whole or not at all."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Map one `.npy` file into memory, read-only.
+
+    Raises:
+        UserError: it is missing, cut short or not a `.npy` file.
+    """
+    try:
+        open_file(path).close()
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; `dvc repro` makes it") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise UserError(f"{path} is damaged ({error}); {AGAIN}") from None

@@ -1,0 +1,36 @@
+"""Locks between processes: a file that one process at a time holds."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
+
+from pipeline.base.console import say
+from pipeline.base.paths import CACHE
+
+LOCKS = CACHE / "locks"
+
+
+@contextmanager
+def locked(name: str, doing: str) -> Iterator[None]:
+    """Hold the lock `name`; wait, and say so, while another process holds it.
+
+    The system releases a lock with the process that held it, so a kill leaves none behind.
+
+    Args:
+        name: what is locked, as a file name.
+        doing: what the other process does, for the line that says so.
+    """
+    path = LOCKS / f"{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"another process is {doing} here; waiting for it to finish ...")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while it is held: a process that waits opens a new file
+        lock.release()

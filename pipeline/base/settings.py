@@ -1,0 +1,146 @@
+"""params.yaml as frozen, typed settings; a wrong key or value is one clear error."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from pipeline.base.frozen import Frozen, validate
+from pipeline.base.paths import PARAMS
+from pipeline.base.yaml_file import read_yaml
+
+OFF = "off"  # tracking.uri: log nothing
+PIXELS = 1 << 18  # of an image; the columns of a file
+RECIPE_NAME = r"^[a-z0-9][a-z0-9_]*$"
+RecipeName = Annotated[str, Field(pattern=RECIPE_NAME, max_length=100)]
+ColumnName = Annotated[str, Field(pattern=r'^[^,"\r\n]+$', max_length=100)]
+
+
+class Competition(Frozen):
+    """What the competition is: where its data comes from, and the shape of its files."""
+
+    source: Literal["embedded", "kaggle"]
+    slug: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    deal: int = Field(ge=0)
+    train_rows: int | None = Field(ge=1)
+    test_rows: int | None = Field(ge=1)
+    image_shape: tuple[int, int, int] = Field(strict=False)
+    classes: int = Field(ge=2, le=256)
+    label_column: ColumnName
+    pixel_prefix: str = Field(pattern=r'^[^,"\r\n]*$', max_length=100)
+    id_column: ColumnName
+    prediction_column: ColumnName
+
+    @field_validator("image_shape")
+    @classmethod
+    def _positive(cls, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        if min(shape) < 1:
+            raise ValueError("every side must be 1 or more")
+        if math.prod(shape) > PIXELS:
+            raise ValueError(f"an image may have at most {PIXELS:,} values")
+        return shape
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> "Competition":
+        if self.id_column == self.prediction_column:
+            raise ValueError(f"id_column and prediction_column are both {self.id_column!r}")
+        if self.label_column in self.pixel_columns:
+            raise ValueError(f"label_column {self.label_column!r} is also a pixel column")
+        return self
+
+    @property
+    def pixel_columns(self) -> list[str]:
+        """The pixel columns' names, in order: row by row, channels last."""
+        height, width, channels = self.image_shape
+        return [f"{self.pixel_prefix}{i}" for i in range(height * width * channels)]
+
+
+class Preprocess(Frozen):
+    """How the rows are split into folds."""
+
+    folds: int = Field(ge=2, le=100)
+    rows: int | None = Field(ge=1)
+
+
+class Tune(Frozen):
+    """How much a study may spend."""
+
+    trials: int = Field(ge=0, le=100_000)
+    rows: int = Field(ge=1)
+    epochs: int | None = Field(ge=1, le=100_000)
+    pruner: Literal["none", "median", "hyperband"]
+    confirm: int = Field(ge=1)
+
+
+class Train(Frozen):
+    """How every recipe is trained."""
+
+    epochs: int | None = Field(ge=1, le=100_000)
+    repeats: int = Field(ge=1, le=1000)
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+
+
+class Ensemble(Frozen):
+    """How recipes are blended."""
+
+    method: Literal["mean", "hill_climb"]
+
+
+class Tracking(Frozen):
+    """Where MLflow is."""
+
+    uri: str | None
+
+
+class Kaggle(Frozen):
+    """How long to wait for Kaggle's service, and how often to try."""
+
+    timeout: float = Field(gt=0, le=86_400, strict=False)
+    attempts: int = Field(ge=1, le=100)
+
+
+class Compute(Frozen):
+    """How much of the machine training uses."""
+
+    workers: int | None = Field(ge=1, le=1024)
+
+
+class Settings(Frozen):
+    """The whole of params.yaml."""
+
+    seed: int = Field(ge=0, lt=2**31)
+    competition: Competition
+    preprocess: Preprocess
+    recipes: tuple[RecipeName, ...] = Field(min_length=1, strict=False)
+    tune: Tune
+    train: Train
+    ensemble: Ensemble
+    tracking: Tracking
+    compute: Compute
+    kaggle: Kaggle
+
+    @field_validator("recipes")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"listed twice: {', '.join(twice)}")
+        return names
+
+    def changed(self, **sections: Any) -> "Settings":
+        """A copy with some values replaced: `settings.changed(seed=1, tune={"trials": 0})`."""
+        update = {
+            name: getattr(self, name).model_copy(update=value) if isinstance(value, dict) else value
+            for name, value in sections.items()
+        }
+        return self.model_copy(update=update)
+
+    def deciding(self) -> dict[str, Any]:
+        """All settings but those of tracking, as JSON takes them: what names a run."""
+        return self.model_dump(mode="json", exclude={"tracking"})
+
+
+def load_settings(path: Path = PARAMS) -> Settings:
+    """Read and check params.yaml."""
+    return validate(Settings, read_yaml(path), path)

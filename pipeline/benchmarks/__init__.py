@@ -1,0 +1,1 @@
+"""Measurements: accuracy as published, speed, tuning, CSV reading, other deals."""

@@ -1,0 +1,226 @@
+"""How fast recipes train, compared with stock Keras and with the machine's own ceiling."""
+
+import multiprocessing as mp
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from statistics import median
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from pipeline.base.console import say
+from pipeline.base.hardware import keras, resolve_precision, tf, use_threads
+from pipeline.base.settings import load_settings
+from pipeline.benchmarks.published import load_checked
+from pipeline.benchmarks.table import FILE, write_tables
+from pipeline.data.arrays import Data, load_data
+from pipeline.network.batches import Digits
+from pipeline.network.fit import fit
+from pipeline.network.inputs import network_inputs
+from pipeline.network.models import build_model, build_optimizer, scaling_layer
+from pipeline.provenance.stage import stage
+from pipeline.recipes.recipe import Augmentation, Recipe
+from pipeline.training.side_by_side import workers
+
+ROUNDS, EPOCHS = 3, 2
+
+
+def measure_speed(
+    recipe: Recipe, data: Data, classes: int, precision: str, at_once: int
+) -> dict[str, float]:
+    """Time this pipeline, stock Keras and bare convolutions, alternating.
+
+    This pipeline as the train stage runs it, `at_once` networks side by side, and the convolutions
+    so too; stock Keras as a notebook does, one network on all of the processor's threads.
+
+    Returns:
+        Images a second of whole epochs (`images_per_second`, `stock_images_per_second`), their
+        ratio (`speedup`), the most that the network's convolutions and dense layers alone would
+        allow (`ceiling_images_per_second`) and the share of it that is reached (`of_ceiling`):
+        medians of three rounds.
+    """
+    rows = min(len(data.train_labels), max(8000, 12 * recipe.batch_size))
+    images = network_inputs(data.train_images, np.arange(rows), recipe, 0)
+    digits = Digits(images, data.train_labels[:rows])
+    bare = recipe.model_copy(update={"validation": None, "callbacks": []})
+    stock = stock_epochs(bare, digits, classes)
+    stock()  # the first time is mostly TensorFlow's tracing
+    measured = []
+    context = mp.get_context("spawn")
+    meeting = (context.Barrier(at_once, timeout=600),)
+    with ProcessPoolExecutor(at_once, context, _begin, meeting) as helpers:
+        for _ in range(ROUNDS):
+            if at_once > 1:
+                jobs = [
+                    helpers.submit(_rates, bare, digits, classes, precision) for _ in range(at_once)
+                ]
+                ours, ceiling = np.sum([job.result() for job in jobs], axis=0).tolist()
+            else:
+                ours, ceiling = _rates(bare, digits, classes, precision)
+            measured.append((ours, rows / median(stock()), ceiling))
+    rates = [median(rate) for rate in zip(*measured, strict=True)]
+    names = ("images_per_second", "stock_images_per_second", "ceiling_images_per_second")
+    ratios = {
+        "speedup": median(mine / its for mine, its, _ in measured),
+        "of_ceiling": median(mine / most for mine, _, most in measured),
+    }
+    return dict(zip(names, rates, strict=True)) | ratios
+
+
+_meet: Callable[[], Any] = int  # waits until all processes that are timed have come so far
+
+
+def _begin(barrier: Any) -> None:
+    """Run first in a process that is timed beside others."""
+    global _meet
+    _meet = barrier.wait
+
+
+def _rates(recipe: Recipe, digits: Digits, classes: int, precision: str) -> tuple[float, float]:
+    """Images a second of one network's whole epochs, and of its bare convolutions."""
+
+    def meet_after_the_first(history: list[Any]) -> None:
+        if len(history) == 1:
+            _meet()
+
+    _meet()
+    ceiling = 1 / layers_seconds(recipe, digits.images.shape[1:], classes, precision)
+    fitted = fit(
+        recipe,
+        digits,
+        digits.take(slice(0)),
+        classes=classes,
+        key="speed",
+        epochs=EPOCHS + 1,
+        precision=precision,
+        report=meet_after_the_first,
+    )
+    seconds = [row["seconds"] for row in fitted.history[1:]]
+    return len(digits.labels) / median(seconds), ceiling
+
+
+def stock_epochs(recipe: Recipe, digits: Digits, classes: int) -> Any:
+    """A function that trains some epochs as notebooks do, and returns the seconds of each.
+
+    Keras's own layers in float32 in a `Sequential`, fed by `ImageDataGenerator`, which changes
+    images one by one; from an array in memory where the recipe changes none.
+    """
+    model = build_model(recipe, digits.images.shape[1:], classes)
+    model = keras.Sequential([keras.Input(digits.images.shape[1:]), *model.layers[1:]])
+    loss = {name: {**given, "from_logits": False} for name, given in recipe.loss.items()}
+    ((name, given),) = loss.items()
+    steps = -(-len(digits.labels) // recipe.batch_size)
+    model.compile(
+        build_optimizer(recipe, steps, recipe.epochs),
+        getattr(keras.losses, name)(**given),
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    pixels = np.asarray(scaling_layer(recipe, digits.images)(digits.images.astype(np.float32)))
+    labels = keras.utils.to_categorical(digits.labels, classes)
+    changes = recipe.augmentation
+    if changes == Augmentation():
+        arguments = {"x": pixels, "y": labels, "batch_size": recipe.batch_size}
+    else:
+        generator = tf.keras.preprocessing.image.ImageDataGenerator(
+            rotation_range=changes.rotation_range,
+            shear_range=changes.shear_range,
+            zoom_range=changes.zoom_range,
+            width_shift_range=changes.width_shift_range,
+            height_shift_range=changes.height_shift_range,
+        )
+        arguments = {"x": generator.flow(pixels, labels, batch_size=recipe.batch_size)}
+
+    def epochs() -> list[float]:
+        clock = _Clock()
+        with warnings.catch_warnings(action="ignore"):
+            model.fit(**arguments, epochs=EPOCHS, callbacks=[clock], verbose=0)
+        return clock.seconds
+
+    return epochs
+
+
+class _Clock(keras.callbacks.Callback):
+    """The seconds of each epoch, from its beginning to its end, as `fit` takes them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+        self.started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Start the clock."""
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Stop it."""
+        self.seconds.append(time.perf_counter() - self.started)
+
+
+def layers_seconds(
+    recipe: Recipe, input_shape: tuple[int, int, int], classes: int, precision: str
+) -> float:
+    """Seconds an image of the convolutions and matrix products alone, forward and backward."""
+    dtype = keras.DTypePolicy(precision).compute_dtype
+    model = build_model(recipe, input_shape, classes)
+    kinds = keras.layers.Conv2D | keras.layers.Dense
+    layers = [layer for layer in model.layers if isinstance(layer, kinds)]
+    total = sum(
+        _layer_seconds(layer, recipe.batch_size, dtype, first=layer is layers[0])
+        for layer in layers
+    )
+    return total / recipe.batch_size
+
+
+def _layer_seconds(layer: Any, batch: int, dtype: str, first: bool) -> float:
+    """Seconds of a layer's forward pass and its gradients; the first layer's input needs none."""
+
+    def random(*shape: int) -> tf.Tensor:
+        return tf.cast(tf.random.normal(shape), dtype)
+
+    inputs, gradient = random(batch, *layer.input.shape[1:]), random(batch, *layer.output.shape[1:])
+    kernel = tf.cast(layer.kernel, dtype)
+
+    def step(inputs: tf.Tensor, kernel: tf.Tensor, gradient: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch([inputs, kernel])
+            if isinstance(layer, keras.layers.Conv2D):
+                outputs = tf.nn.conv2d(inputs, kernel, layer.strides, layer.padding.upper())
+            else:
+                outputs = tf.matmul(inputs, kernel)
+        sources = [kernel] if first else [kernel, inputs]
+        # The outputs are returned too, or TensorFlow would leave them out.
+        return [outputs, *tape.gradient(outputs, sources, output_gradients=gradient)]
+
+    compiled = tf.function(step)
+    compiled(inputs, kernel, gradient)
+    taken = []
+    for _ in range(5):
+        started = time.perf_counter()
+        for _ in range(10):
+            compiled(inputs, kernel, gradient)
+        taken.append((time.perf_counter() - started) / 10)
+    return median(taken)
+
+
+def main(
+    recipes: Annotated[list[str] | None, typer.Argument(help="Recipes; all if none.")] = None,
+) -> None:
+    """Time recipes, on an idle machine, into experiments/benchmark.csv and docs/benchmarks.md."""
+    settings = load_settings()
+    use_threads(0)  # stock Keras has all of them; ours are timed in processes of their own
+    precision = resolve_precision(settings.train.precision)
+    with stage("benchmark"):
+        data = load_data()
+        for name, recipe in load_checked(recipes, settings).items():
+            found = measure_speed(
+                recipe, data, settings.competition.classes, precision, workers(settings)
+            )
+            write_tables(FILE, {"recipe": name} | found)
+            say(
+                f"{name}: {found['images_per_second']:,.0f} images a second, "
+                f"{found['speedup']:.2f} times stock Keras, {found['of_ceiling']:.0%} of ceiling"
+            )

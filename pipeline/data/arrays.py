@@ -1,0 +1,49 @@
+"""data/arrays: the rows as arrays, as preprocess writes them and training reads them."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pipeline.base.errors import UserError
+from pipeline.base.files import read_array, write_array
+from pipeline.base.paths import ARRAYS
+
+NAMES = ("train_images", "train_labels", "test_images", "folds")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Images, uint8 (rows, height, width, channels), the train rows' labels and folds (rows,)."""
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    folds: np.ndarray
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of each array."""
+        return {
+            name: hashlib.sha256(np.ascontiguousarray(getattr(self, name)).data).hexdigest()
+            for name in NAMES
+        }
+
+
+def load_data() -> Data:
+    """Map data/arrays into memory.
+
+    Raises:
+        UserError: an array is missing or damaged, or they have different lengths.
+    """
+    data = Data(*(read_array(ARRAYS / f"{name}.npy") for name in NAMES))
+    if len({len(data.train_images), len(data.train_labels), len(data.folds)}) != 1:
+        raise UserError(f"{ARRAYS}: arrays of different lengths; run `dvc repro -f preprocess`")
+    return data
+
+
+def write_data(data: Data) -> None:
+    """Write data/arrays, each file complete or not at all."""
+    for name in NAMES:
+        write_array(ARRAYS / f"{name}.npy", getattr(data, name))

@@ -1,0 +1,232 @@
+"""The run's pictures, drawn once into experiments/ensemble/, for MLflow, DVC and the report."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import confusion_matrix
+
+from pipeline.base.files import read_array, replacing, write_json
+from pipeline.base.paths import ARRAYS, BLENDED
+from pipeline.evaluation import findings, images, plots
+from pipeline.evaluation.label_noise import suspects
+from pipeline.evaluation.scores import accuracy, correct, interval
+
+SHOWN = 30  # images in a grid
+SAMPLES = 12  # images of each class
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the members and their blend predict for rows they did not see."""
+
+    names: tuple[str, ...]
+    members: np.ndarray  # float (members, rows, classes)
+    added: list[tuple[str, np.ndarray]]  # each member, and the blend, (rows, classes), so far
+    oof: np.ndarray  # float (rows, classes), the blend
+    test: np.ndarray  # float (test rows, classes)
+    labels: np.ndarray  # int (rows,)
+    folds: np.ndarray  # int (rows,)
+    judged: np.ndarray  # bool (rows,), the rows that scores are of
+    images: np.ndarray  # uint8 (rows, height, width, channels)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """The confusion matrix of the judged rows, int (classes, classes), rows the labels."""
+        oof, labels = self.oof[self.judged], self.labels[self.judged]
+        counts: np.ndarray = confusion_matrix(
+            labels, oof.argmax(axis=1), labels=range(oof.shape[1])
+        )
+        return counts
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture, as the report shows it."""
+
+    file: str
+    title: str
+    caption: str
+    about: Literal["data", "predictions"] = "predictions"
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return BLENDED / self.file
+
+
+def draw(run: Predictions) -> list[Path]:
+    """Write every picture, the tables that DVC plots, and pictures.json, which describes them.
+
+    Returns:
+        The pictures' paths, in the order to show them. A picture that dvc.yaml lists is always
+        drawn: DVC warns of a missing one.
+    """
+    drawings: list[Callable[[Predictions], Picture]] = [
+        _digits, _label_counts, _confusion, _class_accuracy, _calibration, _worst_errors,
+        _suspects, _disagreements, _members_added, _least_certain,
+    ]  # fmt: skip
+    drawn = [each(run) for each in drawings]
+    if len(run.names) == 1:  # then pictures of members show nothing
+        drawn = [each for each in drawn if "members" not in each.title.lower()]
+    write_json(BLENDED / "pictures.json", [asdict(each) for each in drawn])
+    return [each.path for each in drawn]
+
+
+def _write_csv(name: str, table: pd.DataFrame) -> None:
+    with replacing(BLENDED / name) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _digits(run: Predictions) -> Picture:
+    of_class = findings.first_of_each(run.labels, run.oof.shape[1], SAMPLES)
+    rows = {str(label): run.images[chosen] for label, chosen in of_class.items()}
+    made = Picture("digits.png", "Training images", "The first images of each label.", "data")
+    images.mosaic(rows, made.path, "Training images, by label")
+    return made
+
+
+def _label_counts(run: Predictions) -> Picture:
+    counts = findings.label_counts(run.labels, run.folds, run.oof.shape[1])
+    caption = (
+        f"{counts.sum(0).min():,} to {counts.sum(0).max():,} rows a label; each part of a bar is "
+        f"one of {len(counts)} folds, with equal shares."
+    )
+    made = Picture("label_counts.png", "Label counts", caption, "data")
+    plots.label_counts(counts, made.path, f"{len(run.labels):,} training rows by label and fold")
+    return made
+
+
+def _confusion(run: Predictions) -> Picture:
+    oof, labels = run.oof[run.judged], run.labels[run.judged]
+    predicted = oof.argmax(axis=1)
+    _write_csv("predictions.csv", pd.DataFrame({"actual": labels, "predicted": predicted}))
+    wrong = f"{(predicted != labels).sum():,} errors in {len(labels):,} out-of-fold predictions"
+    caption = f"{wrong}. Each cell: count, and share of its label's rows; the redder, the more."
+    made = Picture("confusion.png", "Confusion matrix", caption)
+    plots.confusion_matrix(run.counts, made.path, wrong)
+    return made
+
+
+def _class_accuracy(run: Predictions) -> Picture:
+    table = findings.class_accuracy(run.counts)
+    worst = table.iloc[0]
+    caption = (
+        f"The hardest is {worst.label:.0f}: {worst.accuracy:.4f}. Where intervals overlap, the "
+        "order may be chance."
+    )
+    made = Picture("class_accuracy.png", "Accuracy by class", caption)
+    score = accuracy(run.oof[run.judged], run.labels[run.judged])
+    plots.class_accuracy(table, score, made.path, "Accuracy of each class, out-of-fold")
+    return made
+
+
+def _calibration(run: Predictions) -> Picture:
+    oof, labels = run.oof[run.judged], run.labels[run.judged]
+    bins, error = findings.calibration(oof, labels)
+    mean, score = oof.max(axis=1).mean(), accuracy(oof, labels)
+    caption = (
+        f"Mean confidence {mean:.4f}, accuracy {score:.4f}: the predictions are "
+        f"{'over' if mean > score else 'under'}confident. Expected calibration error {error:.4f}, "
+        f"over {findings.CALIBRATION_BINS} bins."
+    )
+    made = Picture("calibration.png", "Calibration", caption)
+    title = f"Confidence against accuracy: expected calibration error {error:.4f}"
+    plots.calibration(bins, made.path, title)
+    return made
+
+
+def _worst_errors(run: Predictions) -> Picture:
+    predicted = run.oof.argmax(axis=1)
+    worst = findings.worst_errors(run.oof, run.labels)
+    captions = [
+        f"row {row}\nlabel {run.labels[row]}: {run.oof[row, run.labels[row]]:.2f}\n"
+        f"predicted {predicted[row]}: {run.oof[row, predicted[row]]:.2f}"
+        for row in worst[:SHOWN]
+    ]
+    caption = (
+        "By the gap between the predicted class's probability and the label's. "
+        f"Errors in all rows: {len(worst):,} of {len(run.labels):,}."
+    )
+    made = Picture("worst_errors.png", "Worst errors", caption)
+    title = f"{len(worst):,} errors, the widest gap first"
+    images.images(run.images[worst[:SHOWN]], captions, made.path, title)
+    return made
+
+
+def _suspects(run: Predictions) -> Picture:
+    table = suspects(run.oof, run.labels)
+    _write_csv("suspects.csv", table)
+    first = table.head(SHOWN)
+    captions = [
+        f"row {each.row}\nlabel {each.label}, or {each.predicted}?"
+        for each in first.itertuples(index=False)
+    ]
+    caption = (
+        f"Confident learning finds {len(table):,} rows whose out-of-fold probability for another "
+        f"class is as high as that class's own rows have on average. {BLENDED / 'suspects.csv'} "
+        "lists all of them, by their position in data/arrays, from 0."
+    )
+    made = Picture("suspects.png", "Labels in doubt", caption)
+    title = f"{len(table):,} labels that may be wrong, most suspect first"
+    images.images(run.images[first["row"]], captions, made.path, title)
+    return made
+
+
+def _disagreements(run: Predictions) -> Picture:
+    apart = findings.disagreements(run.members)
+    shown = apart[: SHOWN // 2]
+    first = list(zip(run.names, run.members, strict=True))[:4]
+    captions = [
+        f"row {row}, label {run.labels[row]}\n"
+        + "\n".join(f"{name[:14]}: {member[row].argmax()}" for name, member in first)
+        for row in shown
+    ]
+    right = correct(run.oof[apart], run.labels[apart]).mean() if len(apart) else 1.0
+    caption = (
+        f"{len(apart):,} of {len(run.labels):,} rows; the blend labels {right:.0%} of them right."
+    )
+    made = Picture("disagreements.png", "Where members disagree", caption)
+    title = f"{len(apart):,} rows that members label differently, widest apart first"
+    images.images(run.images[shown], captions, made.path, title, across=5)
+    return made
+
+
+def _members_added(run: Predictions) -> Picture:
+    labels = run.labels[run.judged]
+    so_far = [oof[run.judged] for _, oof in run.added]
+    caption = (
+        "Each blend's weights are chosen on the other folds. The intervals are of the same rows: "
+        "a difference may be real although they overlap."
+    )
+    made = Picture("members_added.png", "Accuracy against members", caption)
+    plots.members_added(
+        [name for name, _ in run.added],
+        [(accuracy(oof, labels), *interval(oof, labels)) for oof in so_far],
+        made.path,
+        "The blend as members are added, heaviest first",
+    )
+    return made
+
+
+def _least_certain(run: Predictions) -> Picture:
+    chosen = findings.least_certain(run.test)[:SHOWN]
+    captions = []
+    for row in chosen:
+        second, first = run.test[row].argsort()[-2:]
+        captions.append(
+            f"test row {row + 1}\n{first}: {run.test[row, first]:.2f}\n"
+            f"{second}: {run.test[row, second]:.2f}"
+        )
+    unsure = (run.test.max(axis=1) < 0.5).sum()
+    caption = (
+        f"{unsure:,} of {len(run.test):,} test rows have no class with a probability over one "
+        "half. Rows are counted from 1, as in the submission."
+    )
+    made = Picture("least_certain.png", "Least certain predictions", caption)
+    title = "Test images, least certain first: the two most likely labels"
+    images.images(read_array(ARRAYS / "test_images.npy")[chosen], captions, made.path, title)
+    return made

@@ -1,0 +1,159 @@
+"""`make doctor`: what is ready and what is not; it changes nothing and shows no secret."""
+
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+from packaging.requirements import Requirement
+from rich.table import Table
+
+from pipeline.base.console import console
+from pipeline.base.errors import UserError
+from pipeline.base.locks import LOCKS
+from pipeline.base.paths import DATABASE
+from pipeline.base.settings import OFF, Settings, load_settings
+from pipeline.kaggle.service import call
+
+DISK_WANTED = 2e9  # bytes: arrays, a few runs' models, the cache
+REQUIREMENTS = Path("requirements/base.txt")
+GOOD, BAD, ASIDE = "[green]ready[/]", "[red]not ready[/]", "[yellow]note[/]"
+Finding = tuple[str, str, str]  # what, how it stands, in words
+
+
+def _python() -> Iterator[Finding]:
+    pinned = 0
+    other = []
+    for line in REQUIREMENTS.read_text().splitlines():
+        if "==" not in line or line.startswith((" ", "#", "-")):
+            continue
+        wanted = Requirement(line.rstrip(" \\"))
+        if wanted.marker and not wanted.marker.evaluate():
+            continue
+        try:
+            found = version(wanted.name)
+        except PackageNotFoundError:
+            found = "none"
+        pinned += 1
+        if not wanted.specifier.contains(found, prereleases=True):
+            other.append(f"{wanted.name} {found} for {wanted.specifier}")
+    text = f"Python {platform.python_version()}, {pinned} packages as pinned"
+    yield "packages", GOOD if not other else BAD, ", ".join(other[:3]) or text
+
+
+def _machine() -> Iterator[Finding]:
+    free = shutil.disk_usage(".").free
+    yield "disk", GOOD if free > DISK_WANTED else BAD, f"{free / 1e9:.0f} GB free"
+    memory = psutil.virtual_memory()
+    enough = memory.available > 4 * 2**30
+    yield "memory", GOOD if enough else ASIDE, f"{memory.available / 2**30:.0f} GiB available"
+    code = (
+        "from pipeline.base.hardware import cores, describe, resolve_precision; d = describe();"
+        "print(d['processor'], cores(), ', '.join(d['gpus']), resolve_precision('auto'), sep='|')"
+    )  # TensorFlow stays out of this process
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    if found.returncode:
+        yield "TensorFlow", BAD, (found.stderr.splitlines() or ["does not start"])[-1]
+        return
+    name, cores, gpus, precision = (part.strip() for part in found.stdout.split("|"))
+    yield "processor", GOOD, f"{name}, {cores} cores; train.precision auto is {precision}"
+    yield "GPU", GOOD if gpus else ASIDE, gpus or "none: training runs on the processor"
+
+
+def _tracking(settings: Settings) -> Iterator[Finding]:
+    where = settings.tracking.uri or str(DATABASE)
+    if settings.tracking.uri == OFF:
+        yield "MLflow", ASIDE, "off: nothing is logged"
+        return
+    if settings.tracking.uri is None and not DATABASE.exists():
+        yield "MLflow", GOOD, f"{where}: no runs yet, the first one makes it"
+        return
+    code = (
+        "from pipeline.base.settings import load_settings;"
+        "from pipeline.tracking.submissions import open_store;"
+        "open_store(load_settings()); print('answers')"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    answers = found.stdout.strip() == "answers"
+    yield "MLflow", GOOD if answers else BAD, where if answers else f"{where} does not answer"
+
+
+def _processes() -> Iterator[Finding]:
+    held = []
+    for path in sorted(LOCKS.glob("*.lock")):
+        try:
+            FileLock(path, timeout=0).acquire().lock.release()
+        except Timeout:
+            held.append(path.stem)
+    yield "locks", ASIDE if held else GOOD, ", ".join(held) + " running" if held else "none held"
+    here = str(Path.cwd().resolve())
+    orphans = [
+        f"{process.info['pid']} ({' '.join(process.info['cmdline'][3:])})"
+        for process in psutil.process_iter(["pid", "ppid", "cmdline", "cwd"])
+        if process.info["ppid"] == 1
+        and process.info["cwd"] == here
+        and (process.info["cmdline"] or [""])[1:3] == ["-m", "pipeline"]
+    ]
+    text = (
+        f"a stage still runs without its dvc: process {', '.join(orphans)}; let it end, or kill it"
+    )
+    yield "orphans", ASIDE if orphans else GOOD, text if orphans else "none"
+
+
+def kaggle_ready(settings: Settings) -> Iterator[Finding]:
+    """Credentials, the competition's rules, and how many submissions are left today."""
+    needed = settings.competition.source == "kaggle"
+    bad = BAD if needed else ASIDE
+    slug = settings.competition.slug
+    try:
+        who = call(settings, "whoami", repeat=False)
+    except UserError as error:
+        yield "Kaggle", bad, str(error)
+        return
+    yield "Kaggle", GOOD, f"{who['kind'].lower().replace('_', ' ')} of {who['username']}"
+    try:
+        files = call(settings, "files", slug, repeat=False)
+        yield "rules", GOOD, f"accepted: {slug} shows its {len(files)} files"
+        limits = call(settings, "limits", slug, repeat=False)
+    except UserError as error:
+        yield "competition", bad, str(error)
+        return
+    text = f"{limits['left']} left today, {limits['today']} made"
+    yield "submissions", GOOD if limits["left"] else ASIDE, text
+
+
+def findings() -> Iterator[Finding]:
+    """Everything that is checked, one after the other.
+
+    Raises:
+        UserError: params.yaml is wrong; that comes before all else.
+    """
+    settings = load_settings()
+    yield "params.yaml", GOOD, "every key known, every value possible"
+    looks: list[Callable[[], Iterator[Finding]]] = [
+        _python,
+        _machine,
+        _processes,
+        lambda: _tracking(settings),
+        lambda: kaggle_ready(settings),
+    ]
+    for look in looks:
+        yield from look()
+
+
+def main() -> None:
+    """Show what is ready and what is not; exit 1 if something needed is not."""
+    table = Table("", "", "", show_header=False, box=None)
+    bad: list[Any] = []
+    for what, state, text in findings():
+        table.add_row(what, state, text)
+        bad += [what] if state == BAD else []
+    console.print(table)
+    if bad:
+        raise UserError(f"not ready: {', '.join(bad)}")

@@ -1,0 +1,1 @@
+"""Kaggle's service: its client, data files, submissions, and the ledger."""

@@ -1,0 +1,163 @@
+"""One call of the real Kaggle client, in a process of its own: `python -m pipeline.kaggle.client`.
+
+The client has no time limit, prints on stdout, exits where it should raise and takes any KAGGLE_
+variable for configuration. So `service.py` calls it from outside, can end it, and gets the answer
+in a file.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+CREDENTIALS = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR")
+KEPT = (*CREDENTIALS, "KAGGLE_API_ENVIRONMENT")
+PAGE = 200
+
+
+def _plain(submission: Any) -> dict[str, Any]:
+    return {
+        "ref": int(submission.ref),
+        "date": submission.date.isoformat() if submission.date else "",
+        "description": submission.description or "",
+        "file_name": submission.file_name or "",
+        "status": submission.status.name,
+        "public_score": submission.public_score or "",
+        "private_score": submission.private_score or "",
+        "error": submission.error_description or "",
+    }
+
+
+def whoami(api: Any) -> dict[str, str]:
+    """Which kind of credentials the client found, and whose; never the secret itself."""
+    method = str(api.get_config_value("auth_method") or "")
+    return {"kind": method.rsplit(".", 1)[-1], "username": str(api.get_config_value("username"))}
+
+
+def download(api: Any, slug: str, folder: str) -> None:
+    """Fetch the competition's files, as a zip, into a folder."""
+    api.competition_download_files(slug, path=folder, force=False, quiet=True)
+
+
+def files(api: Any, slug: str) -> list[str]:
+    """The names of the competition's files; an error if its rules are not accepted."""
+    listed = api.competition_list_files(slug)
+    return [file.name for file in listed.files or []]
+
+
+def submit(api: Any, slug: str, file: str, message: str) -> dict[str, Any]:
+    """Upload a file and make it a submission; an answer without a `ref` means that it is none."""
+    answer = api.competition_submit(file, message, slug, quiet=True)
+    return {"ref": int(getattr(answer, "ref", 0) or 0), "message": str(answer.message or "")}
+
+
+def submissions(api: Any, slug: str) -> list[dict[str, Any]]:
+    """Our submissions, newest first."""
+    listed = api.competition_submissions(slug, page_size=PAGE) or []
+    return [_plain(each) for each in listed if each is not None]
+
+
+def limits(api: Any, slug: str) -> dict[str, int]:
+    """How many submissions were made today, and how many are left."""
+    answer = api.competition_get_submission_limits(slug)
+    return {"today": int(answer.num_today or 0), "left": int(answer.num_allowed_now or 0)}
+
+
+CALLS: dict[str, Callable[..., Any]] = {
+    call.__name__: call for call in (whoami, download, files, submit, submissions, limits)
+}
+
+
+def _token_files() -> list[Path]:
+    folder = Path(os.environ.get("KAGGLE_CONFIG_DIR") or Path.home() / ".kaggle")
+    named = os.environ.get("KAGGLE_API_TOKEN", "")  # a token, or the path of one
+    paths = [folder / "access_token", Path.home() / ".kaggle/access_token", folder / "kaggle.json"]
+    return [*paths, Path(named)] if 0 < len(named) < 200 else paths
+
+
+def _secrets() -> list[str]:
+    """What no answer may contain: tokens and keys, from the environment and from files."""
+    found = [os.environ.get(name, "") for name in ("KAGGLE_API_TOKEN", "KAGGLE_KEY")]
+    for path in _token_files():
+        try:
+            text = path.read_text()
+        except (OSError, ValueError):
+            continue
+        found += [text.strip(), *re.findall(r'"key"\s*:\s*"([^"]+)"', text)]
+    # As it is, as Python shows it, and each of its lines.
+    found += [form for each in found for form in (repr(each)[1:-1], *each.split())]
+    return sorted({secret for secret in found if len(secret) > 2}, key=len, reverse=True)
+
+
+def _http_fault(error: Any) -> dict[str, Any]:
+    """An error of the service: its code, which may come under HTTP 200, and how long to wait."""
+    response = error.response
+    if response is None:
+        return {"fault": "network", "reason": "an error without an answer"}
+    code = response.status_code
+    try:
+        told = response.json().get("code")
+        code = told if isinstance(told, int) and told >= 400 else code
+    except (ValueError, AttributeError):
+        pass  # no JSON, or none that says
+    return {
+        "fault": "http",
+        "code": code,
+        "after": response.headers.get("Retry-After", ""),
+        "reason": str(error),
+    }
+
+
+def _step(error: Any) -> str:
+    """Which of the service's methods was called when this failed; empty if none was."""
+    request = getattr(getattr(error, "response", None), "request", None)
+    request = request or getattr(error, "request", None)
+    return urlsplit(str(getattr(request, "url", ""))).path.rsplit("/", 1)[-1]
+
+
+def _attempt(call: str, arguments: list[str]) -> dict[str, Any]:
+    from requests import HTTPError, JSONDecodeError, RequestException
+
+    try:
+        from kaggle.api.kaggle_api_extended import KaggleApi
+
+        api = KaggleApi()
+        api.authenticate()
+        return {"value": CALLS[call](api, *arguments)}
+    except SystemExit:
+        has_token = os.environ.get("KAGGLE_API_TOKEN") or any(
+            path.is_file() for path in _token_files()[:2]
+        )
+        return {"fault": "token" if has_token else "credentials", "reason": ""}
+    except HTTPError as error:
+        return _http_fault(error) | {"step": _step(error)}
+    except JSONDecodeError as error:
+        return {"fault": "answer", "reason": "not JSON", "step": _step(error)}
+    except RequestException as error:
+        return {"fault": "network", "reason": type(error).__name__, "step": _step(error)}
+    except OSError as error:
+        return {"fault": "config", "reason": error.strerror or type(error).__name__}
+    except Exception as error:  # whatever the client raises for what it does not understand
+        return {"fault": "answer", "reason": f"{type(error).__name__}: {error}"}
+
+
+def answer(call: str, arguments: list[str]) -> dict[str, Any]:
+    """Make the call; its answer, or the fault, as plain values without a secret in them."""
+    for name in [key for key in os.environ if key.startswith("KAGGLE_")]:
+        if name in KEPT:
+            os.environ[name] = os.environ[name].strip()
+        else:
+            del os.environ[name]
+    found = _attempt(call, arguments)
+    for secret in _secrets() if "reason" in found else ():
+        found["reason"] = found["reason"].replace(secret, "...")
+    return found
+
+
+if __name__ == "__main__":
+    out, call, *arguments = sys.argv[1:]
+    Path(out).write_text(json.dumps(answer(call, arguments)))

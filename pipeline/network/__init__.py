@@ -1,0 +1,1 @@
+"""Everything that decides a network's weights; the hash of this folder names a cached fold."""

@@ -1,0 +1,83 @@
+"""Random changes of a batch of images, stateless: the same seed, the same draws."""
+
+import math
+
+import numpy as np
+
+from pipeline.base.hardware import tf
+from pipeline.network.resample import resample, warp
+from pipeline.recipes.recipe import Augmentation
+
+
+def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+    """Change each image by its own draw, in one bilinear resampling.
+
+    Args:
+        images: float32, (batch, height, width, channels).
+        seed: int64, (2,); the only source of randomness.
+        augmentation: how far each change may go.
+
+    Returns:
+        float32, the shape of `images`; what comes from outside an image is 0.
+    """
+    transforms = _affine(images.shape, tf.shape(images)[0], seed, augmentation)
+    if augmentation.elastic_alpha:
+        return warp(images, transforms, _displacements(images, seed, augmentation))
+    return resample(images, transforms)
+
+
+def view(images: tf.Tensor, number: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+    """All images changed in the same way, by the draw that `number`, int64, stands for.
+
+    Nothing elastic. The prediction of an image does not depend on its neighbours in the batch.
+    """
+    seed = tf.stack([tf.constant(0, tf.int64), number])
+    transforms = _affine(images.shape, tf.constant(1), seed, augmentation)
+    return resample(images, tf.repeat(transforms, tf.shape(images)[0], axis=0))
+
+
+def _affine(
+    shape: tf.TensorShape, batch: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation
+) -> tf.Tensor:
+    """Rotation, shear, zoom and shift of each image, drawn uniformly: float32 (batch, 6).
+
+    From a pixel of the result to where it is read in the image, x first: x' = ax + by + c,
+    y' = dx + ey + f; rotation x shear x zoom about the centre, the order of Keras's
+    ImageDataGenerator.
+    """
+    height, width = shape[1], shape[2]
+    draws = tf.random.stateless_uniform((6, batch), seed, -1.0, 1.0)
+    angle = draws[0] * math.radians(augmentation.rotation_range)
+    shear = draws[1] * math.radians(augmentation.shear_range)
+    zoom_x = 1.0 + draws[2] * augmentation.zoom_range
+    zoom_y = 1.0 + draws[3] * augmentation.zoom_range
+    shift_x = draws[4] * (augmentation.width_shift_range * width)
+    shift_y = draws[5] * (augmentation.height_shift_range * height)
+    xx = tf.cos(angle) * zoom_x
+    xy = -tf.sin(angle + shear) * zoom_y
+    yx = tf.sin(angle) * zoom_x
+    yy = tf.cos(angle + shear) * zoom_y
+    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+    x0 = centre_x + shift_x - xx * centre_x - xy * centre_y
+    y0 = centre_y + shift_y - yx * centre_x - yy * centre_y
+    return tf.stack([xx, xy, x0, yx, yy, y0], axis=1)
+
+
+def _displacements(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+    """Smooth random fields of elastic distortion, in pixels, float32 (2, batch, height, width).
+
+    Uniform noise of -1 .. 1, blurred by a Gaussian of `elastic_sigma` pixels and multiplied by
+    `elastic_alpha` (Simard, Steinkraus and Platt, 2003).
+    """
+    height, width = images.shape[1], images.shape[2]
+    shape = (2, tf.shape(images)[0], height, width)
+    noise = tf.random.stateless_uniform(shape, seed + 1, -1.0, 1.0)
+    down, across = (_blur(size, augmentation.elastic_sigma) for size in (height, width))
+    return tf.einsum("ij,xbjk,lk->xbil", down, noise, across * augmentation.elastic_alpha)
+
+
+def _blur(size: int, sigma: float) -> np.ndarray:
+    """A Gaussian blur of a line of `size` pixels, as a matrix; what lies outside counts as 0."""
+    distance = np.arange(size)[:, None] - np.arange(size)
+    weights = np.exp(-0.5 * (distance / sigma) ** 2)
+    return (weights / weights[size // 2].sum()).astype(np.float32)

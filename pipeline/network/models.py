@@ -1,0 +1,165 @@
+"""A recipe's network, loss and optimiser, each built from Keras's own classes by name."""
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.base.errors import UserError, did_you_mean
+from pipeline.base.hardware import keras
+from pipeline.network import callbacks
+from pipeline.network.layers import faster_layer
+from pipeline.recipes.recipe import Named, Recipe
+
+
+def _build(module: Any, named: Named, where: str, **more: Any) -> Any:
+    """`{"Conv2D": {"filters": 32}}` -> `keras.layers.Conv2D(filters=32)`.
+
+    Raises:
+        UserError: Keras has no such class, or the class does not take such arguments.
+    """
+    ((name, arguments),) = named.items()
+    factory = getattr(module, name, None)
+    if not inspect.isclass(factory):
+        known = [key for key, value in vars(module).items() if inspect.isclass(value)]
+        hint = did_you_mean(name, known, "Keras's documentation lists its names")
+        raise UserError(f"{where}: {module.__name__} has no {name}; {hint}")
+    try:
+        return factory(**arguments, **more)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: {name}: {' '.join(str(error).split())}") from None
+
+
+def scaling_layer(recipe: Recipe, images: np.ndarray) -> keras.layers.Layer:
+    """The recipe's scaling of raw pixels, with the statistics of `images` where it needs them.
+
+    `standardize`: each pixel position to mean 0 and variance 1 over `images`, uint8 (rows, height,
+    width, channels); a standard deviation under 1e-6 counts as 1e-6.
+    """
+    if recipe.scaling == "unit":
+        return keras.layers.Rescaling(1 / 255)
+    mean, variance = images.mean(axis=0), np.maximum(images.var(axis=0), 1e-12)
+    layer = keras.layers.Normalization(axis=(1, 2, 3), mean=mean, variance=variance)
+    layer.build(images.shape)  # here, not inside tf.data's own graph
+    return layer
+
+
+def build_model(
+    recipe: Recipe,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    train_dtype: str | None = None,
+    scaling: keras.layers.Layer | None = None,
+) -> keras.Model:
+    """The recipe's layers, then a dense layer of `classes`.
+
+    With `train_dtype` (a Keras dtype policy), the form that trains: in that precision, by faster
+    kernels (`layers.py`), scaled pixels in, logits out. Without, the form that predicts and is
+    saved: float32, Keras's own layers, `scaling` of raw pixels first, probabilities out, so that
+    plain `keras.models.load_model` opens it anywhere. Both have the same weights in one order.
+
+    Input: (batch, *input_shape). Output: (batch, classes), float32.
+    """
+    keras.config.set_dtype_policy(train_dtype or "float32")
+    try:
+        layers = [keras.Input(input_shape, name="pixels")]
+        if not train_dtype:
+            layers.append(scaling or keras.layers.Rescaling(1 / 255))
+        for position, named in enumerate(recipe.layers):
+            layer = _build(keras.layers, named, f"layers.{position}")
+            layers.append(faster_layer(layer) if train_dtype else layer)
+        activation = None if train_dtype else "softmax"
+        layers.append(keras.layers.Dense(classes, activation=activation, dtype="float32"))
+        model = keras.Sequential(layers)
+        if model.output_shape != (None, classes):
+            raise ValueError(
+                f"the last one gives {model.layers[-2].output.shape[1:]} for an image, not one row "
+                f"of numbers; end with Flatten"
+            )
+        return model
+    except ValueError as error:  # a layer that does not fit on the one before
+        raise UserError(f"layers: {' '.join(str(error).split())}") from None
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def build_loss(recipe: Recipe) -> keras.losses.Loss:
+    """The recipe's loss, on logits and one-hot labels."""
+    return _build(keras.losses, recipe.loss, "loss", from_logits=True)
+
+
+def build_callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
+    """The recipe's callbacks, new."""
+    return [
+        _build(callbacks, named, f"callbacks.{position}")
+        for position, named in enumerate(recipe.callbacks)
+    ]
+
+
+def build_optimizer(
+    recipe: Recipe, steps_per_epoch: int, epochs: int
+) -> keras.optimizers.Optimizer:
+    """The recipe's optimiser; its learning rate may be one of `keras.optimizers.schedules`.
+
+    A schedule's `..._steps` is a number of steps, `2 epochs`, or `25%` of the whole training, which
+    keeps its shape when the training is made shorter.
+    """
+    ((name, arguments),) = recipe.optimizer.items()
+    rate = arguments.get("learning_rate")
+    where = "optimizer.learning_rate"
+    if isinstance(rate, dict):
+        if len(rate) != 1 or not isinstance(next(iter(rate.values())), dict):
+            raise UserError(f"{where}: give one Keras schedule and its arguments")
+        ((schedule, given),) = rate.items()
+        given = {
+            key: _steps(value, steps_per_epoch, epochs, f"{where}.{schedule}.{key}")
+            if key.endswith("_steps")
+            else value
+            for key, value in given.items()
+        }
+        rate = _build(keras.optimizers.schedules, {schedule: given}, where)
+        arguments = {**arguments, "learning_rate": rate}
+    return _build(keras.optimizers, {name: arguments}, "optimizer")
+
+
+def _steps(value: Any, steps_per_epoch: int, epochs: int, where: str) -> int:
+    if isinstance(value, int) and value > 0:
+        return value
+    wanted = re.fullmatch(r"([0-9.]+)(%| epochs?)", str(value))
+    if wanted:
+        share = float(wanted[1]) / 100 * epochs if wanted[2] == "%" else float(wanted[1])
+        return max(1, round(share * steps_per_epoch))
+    raise UserError(f"{where}: give a number of steps, `2 epochs` or `25%`, not {value!r}")
+
+
+def _check_fits(size: int | None, where: str, most: int) -> None:
+    if size and size > most:
+        raise UserError(f"{where}: {size} is more than the image's {most}")
+
+
+def check_recipe(
+    recipe: Recipe, where: Path, image_shape: tuple[int, int, int], classes: int
+) -> None:
+    """Build all of a recipe and train one small step, so that a fault shows before training.
+
+    Raises:
+        UserError: Keras cannot build or train it; it names `where`.
+    """
+    try:
+        shape = recipe.input_shape(image_shape)
+        if any(inner < outer for inner, outer in zip(shape, image_shape, strict=True)):
+            raise UserError(f"canvas: {shape[:2]} is smaller than the images, {image_shape[:2]}")
+        if recipe.normalize:
+            _check_fits(recipe.normalize.height, "normalize.height", shape[0])
+            _check_fits(recipe.normalize.width, "normalize.width", shape[1])
+        build_callbacks(recipe)
+        model = build_model(recipe, shape, classes, train_dtype="float32")
+        model.compile(build_optimizer(recipe, 1, 1), build_loss(recipe), run_eagerly=True)
+        model.train_on_batch(np.zeros((2, *shape)), np.eye(classes)[:2])
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    except Exception as error:  # whatever Keras and TensorFlow raise
+        said = " ".join(str(error).split())[:300]
+        raise UserError(f"{where}: it cannot be trained: {type(error).__name__}: {said}") from None

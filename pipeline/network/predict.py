@@ -1,0 +1,40 @@
+"""What a trained network says of raw pixels."""
+
+import numpy as np
+
+from pipeline.base.hardware import keras, tf
+from pipeline.network.augment import view
+from pipeline.recipes.recipe import Recipe
+
+BATCH = 1000
+
+
+def predict(model: keras.Model, images: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Probabilities, float32 (rows, classes), of raw pixels: the mean over the recipe's views.
+
+    Each of `recipe.views` sees the images shifted, turned and so on by a draw of its own from the
+    ranges of the recipe's augmentation; one view is the images as they are.
+
+    Args:
+        model: the form that predicts, scaling first: see `pipeline/network/models.py`.
+        images: uint8 (rows, height, width, channels), as `network_inputs` gives them.
+        recipe: the network's.
+    """
+    if not len(images):  # TensorFlow's convolutions fail on none
+        return np.zeros((0, model.output_shape[-1]), np.float32)
+    scaling, *layers = model.layers
+    network = keras.Sequential(layers)
+
+    def step(batch: tf.Tensor) -> tf.Tensor:
+        scaled = scaling(tf.cast(batch, tf.float32))
+        if recipe.views == 1:
+            return network(scaled, training=False)
+        total = tf.zeros((tf.shape(batch)[0], model.output_shape[-1]))
+        for number in tf.range(tf.constant(recipe.views, tf.int64)):
+            total += network(view(scaled, number, recipe.augmentation), training=False)
+        return total / recipe.views
+
+    step = tf.function(step, reduce_retracing=True)
+    starts = range(0, len(images), BATCH)
+    batches = (tf.constant(images[start : start + BATCH]) for start in starts)
+    return np.concatenate([step(batch).numpy() for batch in batches])

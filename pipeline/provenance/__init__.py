@@ -1,0 +1,1 @@
+"""Which code, settings and inputs made a file."""

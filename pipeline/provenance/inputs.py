@@ -1,0 +1,86 @@
+"""Whether a stage's inputs are still what the stages before it wrote.
+
+DVC considers a file unchanged while its size, inode and time are, and a bit that flips on the disk
+changes none of them. So a stage that DVC runs reads its inputs once and compares them with
+dvc.lock.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml.error import YAMLError
+
+from pipeline.base.digests import md5_file
+from pipeline.base.errors import UserError
+from pipeline.base.paths import PARAMS
+from pipeline.base.yaml_file import parse_yaml
+
+# Where DVC keeps its list of a folder's files, by the folder's hash.
+LISTS = Path(".dvc/cache/files/md5")
+
+
+def check_inputs() -> None:
+    """Compare the inputs of the stage that DVC is running with dvc.lock; without DVC do nothing.
+
+    Raises:
+        UserError: a file is not what the stage before wrote; it names both.
+    """
+    name = os.environ.get("DVC_STAGE", "").rpartition(":")[2]
+    stage, _, item = name.partition("@")
+    try:
+        stages = parse_yaml(Path("dvc.yaml").read_text())["stages"]
+        locked = parse_yaml(Path("dvc.lock").read_text())["stages"]
+        recipes = parse_yaml(PARAMS.read_text())["recipes"]
+        deps = stages[stage].get("do", stages[stage])["deps"]
+    except (OSError, KeyError, TypeError, YAMLError):
+        return  # not run by DVC, or the first run of all; DVC has checked the rest
+    inputs = [Path(dep.replace("${item}", item)) for dep in deps]
+    for maker, lock in locked.items():
+        if maker.partition("@")[2] in ("", *recipes):  # dvc.lock also keeps former recipes
+            for out in lock.get("outs", ()):
+                read = any(_overlap(Path(out["path"]), path) for path in inputs)
+                if read and out.get("hash") == "md5":  # DVC 2 had another
+                    _check(maker, out)
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+def _check(maker: str, out: dict[str, Any]) -> None:
+    """Compare an output in place with what dvc.lock says of it."""
+    path = Path(out["path"])
+    if path.is_dir():
+        listed = [
+            {"md5": md5_file(file), "relpath": file.relative_to(path).as_posix()}
+            for file in sorted(path.rglob("*"))
+            if file.is_file()
+        ]
+        listed.sort(key=lambda each: each["relpath"])
+        text = json.dumps(listed, sort_keys=True).encode()
+        found = hashlib.md5(text, usedforsecurity=False).hexdigest() + ".dir"
+        changed = [path / name for name in _changed(listed, out["md5"])]
+    elif path.exists():
+        found, changed = md5_file(path), []
+    else:
+        return  # missing: the stage that reads it says so
+    if found != out["md5"]:
+        names = ", ".join(map(str, changed or [path]))
+        raise UserError(
+            f"{names}: not what {maker} wrote (dvc.lock): damaged on the disk, or changed by hand; "
+            f"`dvc repro -f -s {maker}` makes it again, `dvc commit {maker}` keeps it as it is"
+        )
+
+
+def _changed(listed: list[dict[str, str]], wanted: str) -> list[str]:
+    """Which files of a folder differ from DVC's list of it; none if that cannot be read."""
+    try:
+        known = json.loads((LISTS / wanted[:2] / wanted[2:]).read_text())
+        before = {each["relpath"]: each["md5"] for each in known}
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    now = {each["relpath"]: each["md5"] for each in listed}
+    return sorted(name for name in before | now if before.get(name) != now.get(name))

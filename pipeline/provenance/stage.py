@@ -1,0 +1,44 @@
+"""What every stage does around its own work: its lock, its inputs checked, its time noted."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from pipeline.base.files import read_json, write_json
+from pipeline.base.locks import locked
+from pipeline.provenance.inputs import check_inputs
+
+SECONDS = Path("experiments/cache/seconds")  # of this working directory, unlike the rest of CACHE
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Hold the stage's lock, check what DVC says the stage reads, note the time it takes.
+
+    Killing dvc alone leaves its stage running, and a second dvc may start beside it. An experiment
+    in a temporary directory shares the cache of finished folds, and so the lock.
+
+    Raises:
+        UserError: an input is not what the stage before wrote.
+    """
+    with locked(name, f"running {name}"):
+        check_inputs()
+        yield
+    seconds = time.time() - psutil.Process().create_time()  # imports too
+    write_json(SECONDS / f"{name}.json", round(seconds, 1))
+
+
+def stage_seconds(recipes: Iterable[str]) -> dict[str, float | None]:
+    """How long each stage took when it last ran here, in seconds; None if it never did."""
+    trained = [f"train-{name}" for name in recipes]
+    paths = {
+        name: SECONDS / f"{name}.json"
+        for name in ("download", "preprocess", "tune", *trained, "ensemble", "submission")
+    }
+    return {
+        name.replace("-", "@"): float(read_json(path)) if path.exists() else None
+        for name, path in paths.items()
+    }

@@ -1,0 +1,1 @@
+"""Recipe files: how a network is built and trained, and what tuning may try."""

@@ -1,0 +1,1 @@
+"""The report page and the summary table of a run."""

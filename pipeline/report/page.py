@@ -1,0 +1,115 @@
+"""`make report`: the last run as one HTML page, experiments/report.html."""
+
+import base64
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipeline.base.console import duration, say
+from pipeline.base.errors import UserError
+from pipeline.base.files import AGAIN, read_json, write_text
+from pipeline.base.paths import BLENDED, TRAINED
+from pipeline.base.settings import Settings, load_settings
+from pipeline.provenance.dvc import stale_stages
+from pipeline.provenance.revision import git_state
+from pipeline.provenance.stage import stage_seconds
+from pipeline.report.advice import advice
+from pipeline.report.comparisons import earlier_runs, published, sent, verdict
+from pipeline.report.facts import Run, changed_settings, load_run, recipes
+
+REPORT = Path("experiments/report.html")
+MOST_TRAINED = 8  # recipes whose own pictures are shown, the heaviest: the page stays small
+PARTS = ("data", "training", "predictions")
+
+
+def embedded(path: Path) -> str:
+    """A picture as a data: address, so that the page needs no other file.
+
+    Raises:
+        UserError: it is missing or not a PNG file.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise UserError(f"{path} is missing; `dvc repro` makes it") from None
+    if not content.startswith(b"\x89PNG"):
+        raise UserError(f"{path} is not a PNG picture; {AGAIN}")
+    return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+def pictures(run: Run) -> dict[str, list[dict[str, str]]]:
+    """The pictures of each part of the page, in order: title, caption, source."""
+    parts: dict[str, list[dict[str, str]]] = {part: [] for part in PARTS}
+    listed = BLENDED / "pictures.json"
+    for each in read_json(listed):
+        try:
+            shown = {key: each[key] for key in ("title", "caption")}
+            parts[each["about"]].append(shown | {"source": embedded(BLENDED / each["file"])})
+        except (KeyError, TypeError):
+            raise UserError(f"{listed} is damaged; {AGAIN}") from None
+    heaviest = sorted(run.members, key=lambda name: -run.members[name].weight)
+    for name in heaviest[:MOST_TRAINED]:
+        parts["training"] += [
+            {
+                "title": f"{name}: curves",
+                "caption": "Training accuracy is on augmented images; validation accuracy is on up "
+                "to 2,000 held-out rows of each fold. The band covers every fold.",
+                "source": embedded(TRAINED / name / "curves.png"),
+            },
+            {
+                "title": f"{name}: augmentation",
+                "caption": "The first column is the image; the others are what the network sees.",
+                "source": embedded(TRAINED / name / "augmented.png"),
+            },
+        ]
+    return parts
+
+
+def render(run: Run) -> str:
+    """The page, as HTML. All values are escaped: anyone may write descriptions and messages."""
+    earlier = earlier_runs(run)
+    context: dict[str, Any] = {
+        "run": run,
+        "settings": run.settings,
+        "duration": duration,
+        "verdict": verdict(*run.gap) if run.gap else None,
+        "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "git": git_state(),
+        "stale": stale_stages(),
+        "changed": changed_settings(),
+        "recipes": recipes(run),
+        "seconds": stage_seconds(run.settings.recipes),
+        "earlier": earlier,
+        "last": next((each for each in earlier if not each["same"]), None),
+        "sent": sent(),
+        "published": published(run),
+        "advice": advice(run),
+        "pictures": pictures(run),
+    }
+    # StrictUndefined: a name that only the template knows is an error, not a gap.
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(context)
+
+
+def log(settings: Settings, run: Run) -> None:
+    """Log the page to the MLflow run of its submission file."""
+    from pipeline.tracking.submissions import add_to_run, find_submission  # MLflow takes seconds
+
+    add_to_run(find_submission(settings, run.sha256), file=REPORT)
+
+
+def main() -> None:
+    """Write the last run's report: one page that needs no other file and no network."""
+    settings = load_settings()
+    run = load_run(settings)
+    write_text(REPORT, render(run))
+    log(settings, run)
+    say(f"the report: {REPORT}, {REPORT.stat().st_size / 1e6:.1f} MB, one file to share")

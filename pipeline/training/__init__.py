@@ -1,0 +1,1 @@
+"""Many networks, side by side, none of them trained twice."""

@@ -1,0 +1,136 @@
+"""experiments/cache: every finished fold, named by its fingerprint, so that none is trained twice.
+
+After a kill at any moment the same tasks again train only what was not finished; after a change,
+only what it affects. Two processes that need the same fold wait for each other.
+"""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from pipeline.base.console import say, warn
+from pipeline.base.digests import sha256_file, sha256_json
+from pipeline.base.files import read_array, replacing, write_array, write_json
+from pipeline.base.locks import locked
+from pipeline.base.paths import CACHE
+from pipeline.data.arrays import Data
+from pipeline.network.checkpoint import Epoch
+from pipeline.network.predict import predict
+from pipeline.network.task import Task
+from pipeline.network.train_fold import train_fold
+from pipeline.training.fingerprint import fingerprint
+
+# Of a process that has trained, bytes: each network leaves some memory behind.
+MEMORY_LIMIT = 3 * 2**30
+Report = Callable[[Task, list[Epoch]], Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What training a task gave; without `test`, no test rows and no model."""
+
+    fingerprint: str
+    held_out: np.ndarray  # int, positions of the fold's rows in the train arrays
+    probabilities: np.ndarray  # float32, (held-out rows, classes)
+    test_probabilities: np.ndarray  # float32, (test rows, classes)
+    history: list[Epoch]
+    seconds: float
+    model: Path  # a .keras file
+
+
+def run_tasks(
+    tasks: Iterable[Task], data: Data, report: Report = lambda _task, _history: None
+) -> Iterator[Result]:
+    """Run the tasks one after the other in this process; yield their results in order.
+
+    A task that was finished before is read from the cache, and `report` is not called for it.
+    """
+    for task in tasks:
+        folder = CACHE / fingerprint(task, data)
+        if not finished(folder):
+            _restart_if_large()
+            with locked(folder.name, f"training {task.name}, {task.label},"):
+                if not finished(folder):  # another process may have trained it meanwhile
+                    _train(task, data, folder, partial(report, task))
+        yield _read(task, data, folder)
+
+
+def has_grown() -> bool:
+    """Whether this process uses too much memory to train another network."""
+    return psutil.Process().memory_info().rss > MEMORY_LIMIT
+
+
+def _restart_if_large() -> None:
+    """Replace this process by a new one with the same command, once it has grown too large.
+
+    Everything finished is in the cache, so the new process returns to the task at hand.
+    """
+    if has_grown():
+        say(f"over {MEMORY_LIMIT / 2**30:.0f} GiB of memory in use; restarting the process")
+        os.execv(sys.executable, sys.orig_argv)
+
+
+def finished(folder: Path) -> bool:
+    """Whether a fold is in the cache, and each file of it is as it was written."""
+    if not folder.exists():
+        return False
+    try:
+        done = json.loads((folder / "done.json").read_text())
+        itself, digests = done.pop("itself"), done["sha256"]
+        return bool(itself == sha256_json(done)) and all(
+            sha256_file(folder / name) == digest for name, digest in digests.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _train(task: Task, data: Data, folder: Path, report: Callable[[list[Epoch]], Any]) -> None:
+    """Train into a folder beside the final one, from its checkpoint if it has one; rename it."""
+    if folder.exists():
+        warn(f"{folder} is damaged; training that fold again")
+        shutil.rmtree(folder)
+    unfinished = folder.with_suffix(".partial")
+    unfinished.mkdir(parents=True, exist_ok=True)
+    probabilities, model, history = train_fold(task, data, unfinished, report)
+    started = time.perf_counter()
+    write_array(unfinished / "probabilities.npy", probabilities)
+    written = ["probabilities.npy"]
+    if task.test:
+        test_probabilities = predict(model, task.images(data), task.recipe)
+        write_array(unfinished / "test.npy", test_probabilities)
+        with replacing(unfinished / "model.keras") as temporary:
+            model.save(temporary)
+        written += ["test.npy", "model.keras"]
+    trained = sum(row["seconds"] for row in history)  # also of epochs before a kill
+    done = {
+        "seconds": trained + time.perf_counter() - started,
+        "history": history,
+        "sha256": {name: sha256_file(unfinished / name) for name in written},
+    }
+    write_json(unfinished / "done.json", done | {"itself": sha256_json(done)})
+    unfinished.rename(folder)
+    for checkpoint in folder.glob("*.npz"):
+        checkpoint.unlink()
+
+
+def _read(task: Task, data: Data, folder: Path) -> Result:
+    done = json.loads((folder / "done.json").read_text())
+    return Result(
+        fingerprint=folder.name,
+        held_out=task.split(data.folds)[1],
+        probabilities=read_array(folder / "probabilities.npy"),
+        test_probabilities=read_array(folder / "test.npy") if task.test else np.zeros((0, 0)),
+        history=done["history"],
+        seconds=done["seconds"],
+        model=folder / "model.keras",
+    )

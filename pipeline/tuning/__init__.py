@@ -1,0 +1,1 @@
+"""Optuna studies: trials, pruning, and the check at full length."""

@@ -1,0 +1,186 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.base import hardware
+from pipeline.base.errors import UserError
+from pipeline.base.hardware import tf
+from pipeline.network.models import build_model, build_optimizer, check_recipe
+from pipeline.recipes.files import load_recipe
+from pipeline.recipes.recipe import Recipe
+from support.project import REPOSITORY, digits
+
+SHAPE = (28, 28, 1)
+
+
+def test_both_forms_of_a_network_say_the_same(project: Path) -> None:
+    recipe = load_recipe("tiny")
+    training = build_model(recipe, SHAPE, 10, train_dtype="float32")
+    predicting = build_model(recipe, SHAPE, 10)
+    predicting.set_weights(training.get_weights())
+    images = digits(20)[0].astype(np.float32)
+    np.testing.assert_allclose(
+        tf.nn.softmax(training(images / 255, training=False)), predicting(images), atol=1e-5
+    )
+
+
+@pytest.mark.slow
+def test_a_saved_model_opens_in_plain_keras_on_raw_pixels(project: Path) -> None:
+    model = build_model(load_recipe("tiny"), SHAPE, 10)
+    model.save("model.keras")
+    images = digits(5)[0]
+    np.save("images.npy", images)
+    code = (
+        "import keras, numpy, sys; model = keras.models.load_model('model.keras');"
+        "numpy.save('out.npy', model.predict(numpy.load('images.npy'), verbose=0));"
+        "assert 'pipeline' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    np.testing.assert_allclose(np.load("out.npy"), model(images), atol=1e-6)
+
+
+def changed(recipe: Recipe, **changes: object) -> Recipe:
+    return Recipe.model_validate(recipe.model_dump() | {"search": {}} | changes)
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        (["Conv2d"], "layers.0: keras.layers has no Conv2d; did you mean Conv2D?"),
+        ([{"Dense": {"units": 4}}, {"Dropout": {"rat": 1}}], "layers.1: Dropout: "),
+        ([{"Dense": {"units": -4}}], "layers.0: Dense: "),
+        ([{"Conv2D": {"filters": 4, "kernel_size": 29}}], "layers: "),
+        (
+            [{"Conv2D": {"filters": 4, "kernel_size": 3}}],
+            "not one row of numbers; end with Flatten",
+        ),
+        (["os"], "layers.0: keras.layers has no os"),
+    ],
+)
+def test_a_wrong_layer_is_named(project: Path, layers: object, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        build_model(changed(load_recipe("tiny"), layers=layers), SHAPE, 10)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def rates(project_recipe: Recipe, schedule: object, steps: list[int]) -> list[float]:
+    recipe = changed(project_recipe, optimizer={"SGD": {"learning_rate": schedule}})
+    optimizer = build_optimizer(recipe, steps_per_epoch=10, epochs=4)
+    values = []
+    for step in steps:
+        optimizer.iterations.assign(step)
+        values.append(round(float(optimizer.learning_rate), 6))
+    return values
+
+
+def test_schedules_count_in_epochs_and_shares_of_the_training(project: Path) -> None:
+    recipe = load_recipe("tiny")
+    decay = {"initial_learning_rate": 1.0, "decay_rate": 0.5, "staircase": True}
+    by_epoch = {"ExponentialDecay": decay | {"decay_steps": "1 epoch"}}
+    assert rates(recipe, by_epoch, [0, 9, 10, 20]) == [1.0, 1.0, 0.5, 0.25]
+    by_share = {"ExponentialDecay": decay | {"decay_steps": "50%"}}
+    assert rates(recipe, by_share, [19, 20]) == [1.0, 0.5]
+    by_step = {"ExponentialDecay": decay | {"decay_steps": 3}}
+    assert rates(recipe, by_step, [2, 3]) == [1.0, 0.5]
+    assert rates(recipe, 0.25, [0, 39]) == [0.25, 0.25]
+    with pytest.raises(UserError, match=r"decay_steps: give a number of steps, .* not 'soon'"):
+        rates(recipe, {"ExponentialDecay": decay | {"decay_steps": "soon"}}, [0])
+
+
+def test_a_wrong_optimizer_or_schedule_is_named(project: Path) -> None:
+    recipe = load_recipe("tiny")
+    with pytest.raises(UserError, match=r"optimizer: keras.optimizers has no Adamw; did you mean"):
+        build_optimizer(changed(recipe, optimizer={"Adamw": {}}), 10, 4)
+    with pytest.raises(UserError, match=r"optimizer.learning_rate: .* has no Cosine"):
+        rates(recipe, {"Cosine": {}}, [0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"loss": "SparseCategoricalCrossentropy"}, "it cannot be trained: "),
+        ({"loss": {"Hinge": {"margin": 3}}}, "loss: Hinge: "),
+        ({"layers": ["Layer", "Flatten"]}, "x.yaml: "),
+        (
+            {"callbacks": ["EarlyStop"]},
+            "x.yaml: callbacks.0: pipeline.network.callbacks has no EarlyStop",
+        ),
+        ({"callbacks": [{"StopWhenReached": {"valu": 1}}]}, "x.yaml: callbacks.0: StopWhenReached"),
+        ({"canvas": {"height": 20, "width": 40}}, "x.yaml: canvas: (20, 40) is smaller than"),
+        ({"normalize": {"width": 29}}, "x.yaml: normalize.width: 29 is more than the image's 28"),
+        ({"layers": ["Conv2d"]}, "x.yaml: layers.0: keras.layers has no Conv2d"),
+        ({"optimizer": {"AdamW": {"weight_decay": "much"}}}, "x.yaml: "),
+        (
+            {"optimizer": {"AdamW": {"learning_rate": {}}}},
+            "x.yaml: optimizer.learning_rate: give one",
+        ),
+        (
+            {"optimizer": {"SGD": {"learning_rate": {"CosineDecay": None}}}},
+            "learning_rate: give one Keras sch",
+        ),
+        (
+            {"optimizer": {"SGD": {"learning_rate": {"CosineDecay": {"decay_steps": 0.75}}}}},
+            "x.yaml: optimizer.learning_rate.CosineDecay.decay_steps: give a number of steps",
+        ),
+    ],
+)
+def test_a_recipe_that_cannot_be_trained_is_found_before(
+    project: Path, changes: dict[str, object], said: str
+) -> None:
+    recipe = load_recipe("tiny")
+    check_recipe(recipe, Path("x.yaml"), SHAPE, 10)
+    with pytest.raises(UserError) as caught:
+        check_recipe(changed(recipe, **changes), Path("x.yaml"), SHAPE, 10)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("conv_32_64_64", 159_254),
+        ("ghouzam", 887_530),
+        ("mlp_512_256", 535_818),
+        ("three_conv_pool", 72_842),
+        ("mlp_512_256_canvas56", 1_740_042),
+        ("three_conv_pool_canvas56", 164_708 - 90 * 65),  # published with 90 outputs too many
+    ],
+)
+def test_a_published_network_has_its_published_size(
+    monkeypatch: pytest.MonkeyPatch, name: str, parameters: int
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    recipe = load_recipe(name)
+    assert build_model(recipe, recipe.input_shape(SHAPE), 10).count_params() == parameters
+
+
+def test_every_committed_recipe_can_be_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    for path in Path("experiments/recipes").glob("*.yaml"):
+        check_recipe(load_recipe(path.stem), path, SHAPE, 10)
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [
+        ("sse4 avx2", "float32"),
+        ("avx512f avx512_bf16", "mixed_bfloat16"),
+        ("amx_bf16", "mixed_bfloat16"),
+    ],
+)
+def test_auto_precision_is_what_the_processor_multiplies(
+    monkeypatch: pytest.MonkeyPatch, flags: str, precision: str
+) -> None:
+    monkeypatch.setattr(hardware, "has_gpu", lambda: False)
+    monkeypatch.setattr(hardware, "_processor", lambda: {"flags": flags})
+    assert hardware.resolve_precision("auto") == precision
+    assert hardware.resolve_precision("float32") == "float32"
+
+
+def test_a_network_trains_on_one_thread_whichever_command_asks() -> None:
+    """The number of threads is part of a cached fold's name."""
+    assert hardware.describe()["threads"] == 1

@@ -1,0 +1,1 @@
+"""What the tests share: small projects, copies of the checkout, servers on loopback."""

@@ -1,0 +1,62 @@
+"""A user's mistake, as the user sees it: one line, exit code 1, no traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.project import REPOSITORY, run_here, write_yaml
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("preprocess", "data/raw/test.csv cannot be read: No such file"),
+        ("models nosuch", "params.yaml: recipes: experiments/recipes/nosuch.yaml does not exist"),
+        ("ensemble", "data/arrays/train_images.npy is missing; `dvc repro` makes it"),
+        ("submission", "experiments/ensemble/metrics.json is missing; `dvc repro` makes it"),
+        ("score", "experiments/ensemble/metrics.json is missing; `dvc repro` makes it"),
+        ("ui", "experiments/mlflow.db is missing: no runs yet; `make repro` makes some"),
+        ("benchmark-csv", "data/raw/train.csv is missing; `dvc repro download` makes it"),
+        ("upload", "submissions/submission.csv is missing; `dvc repro` makes it"),
+        ("deals 1", "only the embedded competition (competition.source) can be split again"),
+        ("benchmark", "the benchmark needs `competition.source: embedded` in params.yaml"),
+        ("check", "params.yaml: recipes: experiments/recipes/gone.yaml does not exist"),
+    ],
+)
+def test_a_users_mistake_is_one_line(
+    project: Path,
+    params: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    command: str,
+    said: str,
+) -> None:
+    params["competition"]["source"] = "kaggle"
+    params["recipes"] = ["gone"]
+    params["tracking"]["uri"] = None if command == "ui" else "off"
+    write_yaml(project / "params.yaml", params)
+    assert run_here(*command.split()) == 1
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"error: {said}")
+    assert printed.err.count("\n") == 1
+
+
+def test_a_command_by_itself_ends_as_it_does_here(project: Path) -> None:
+    (project / "pipeline").symlink_to(REPOSITORY / "pipeline")
+    command = [sys.executable, "-m", "pipeline", "preprocess"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: data/raw/test.csv cannot be read: No such file")
+    assert result.stderr.count("\n") == 1
+
+
+def test_each_command_explains_itself(project: Path) -> None:
+    (project / "pipeline").symlink_to(REPOSITORY / "pipeline")
+    command = [sys.executable, "-m", "pipeline", "preprocess", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "Turn data/raw/*.csv, checked cell by cell" in shown

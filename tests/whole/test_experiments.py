@@ -1,0 +1,50 @@
+"""DVC's experiments, in place, in a folder of their own and from the queue: a tree each in MLflow."""
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import yaml
+from mlflow.tracking import MlflowClient
+
+from support.checkout import commit, copy_checkout, run
+from support.project import REPOSITORY
+
+pytestmark = pytest.mark.slow
+
+
+def test_each_experiment_is_a_tree_of_its_own(tmp_path: Path) -> None:
+    params: dict[str, Any] = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    params["recipes"] = ["tiny"]
+    params["preprocess"]["folds"] = 2
+    folder = copy_checkout(tmp_path / "checkout", params)
+    run(folder, "dvc", "repro")
+    commit(folder)
+    run(folder, "dvc", "exp", "run", "--temp", "--name", "aside", "-S", "train.epochs=12")
+    run(folder, "dvc", "exp", "run", "--queue", "--name", "queued", "-S", "ensemble.method=mean")
+    run(folder, "dvc", "exp", "run", "--run-all")
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'experiments/mlflow.db'}")
+    client = MlflowClient()
+    number = client.get_experiment_by_name("digit-recognizer").experiment_id
+    runs = client.search_runs([number])
+    assert {each.info.status for each in runs} == {"FINISHED"}
+    tops = {each.info.run_name: each for each in runs if "pipeline" in each.data.tags}
+    assert set(tops) == {"dvc repro", "aside", "queued"}
+    for name, top in tops.items():
+        under = {
+            each.info.run_name: each
+            for each in runs
+            if each.data.tags.get("mlflow.parentRunId") == top.info.run_id
+        }
+        assert set(under) == {"tune tiny", "train tiny", "ensemble", "submission"}, name
+        assert top.data.metrics["cv_accuracy"] > 0.1
+    (linked,) = (
+        each
+        for each in runs
+        if each.info.run_name == "train tiny"
+        and each.data.tags.get("mlflow.parentRunId") == tops["queued"].info.run_id
+    )
+    assert len(linked.data.tags["reused_from"]) == 32  # it blended what the first had trained
+    shown = run(folder, "dvc", "exp", "show", "--csv")
+    assert all(name in shown for name in ("aside", "queued"))
