@@ -82,9 +82,8 @@ test: setup  ## Lint, check types, run the tests with coverage; ONLY=network run
 	@ruff check -q .
 	@ruff format -q --check .
 ifeq ($(ONLY),)
-	@mypy
 	@coverage erase
-	@COVERAGE_FILE=$(abspath .coverage) coverage run -m pytest -q
+	@mypy & types=$$!; COVERAGE_FILE=$(abspath .coverage) coverage run -m pytest -q && wait $$types
 	@coverage combine -q
 	@coverage report
 else

@@ -13,15 +13,19 @@ from pipeline.base.yaml_file import read_yaml, write_yaml
 
 
 class Result(Frozen):
-    """A stage's result in a file of its own."""
+    """A stage's result in a file of its own, YAML or JSON; `{}` in its path is a recipe's name."""
+
+    PATH: ClassVar[str]
 
     @classmethod
-    def of(cls, values: Any, path: Path) -> Self:
-        """`values` as this result.
+    def read(cls, name: str = "", folder: Path | None = None) -> Self:
+        """Read the result; of a recipe, by its name.
 
         Raises:
-            UserError: they are not what this code writes; it names the file and the key.
+            UserError: the file is missing, damaged, or not what this code writes; it names the key.
         """
+        path = cls._path(name, folder)
+        values = read_yaml(path) if path.suffix == ".yaml" else read_json(path)
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -30,6 +34,16 @@ class Result(Frozen):
             raise UserError(
                 f"{path}: {key}: {fault['msg']}; another version of the code wrote it; {AGAIN}"
             ) from None
+
+    def write(self, name: str = "", folder: Path | None = None) -> None:
+        """Write the result; values that are not known are left out."""
+        path, values = self._path(name, folder), self.model_dump(exclude_none=True)
+        write_yaml(path, values) if path.suffix == ".yaml" else write_json(path, values)
+
+    @classmethod
+    def _path(cls, name: str, folder: Path | None) -> Path:
+        path = Path(cls.PATH.format(name))
+        return path if folder is None else folder / path.name
 
 
 class Score(Frozen):
@@ -57,6 +71,8 @@ class Confirmed(Frozen):
 class Tuned(Result):
     """The tune stage's outcome for a recipe: the values to train with, by dotted key, and why."""
 
+    PATH = f"{TUNED}/{{}}.yaml"
+
     values: dict[str, Any] = Field(default_factory=dict)
     taken: bool = False
     own: Score | None = None
@@ -69,17 +85,6 @@ class Tuned(Result):
     epochs: int = 0
     study: str | None = None  # its key: what decides its trials, as a digest
     first: list[dict[str, Any]] = Field(default_factory=list)  # the choices of the first trials
-
-    @classmethod
-    def read(cls, name: str, folder: Path = TUNED) -> Self:
-        """Read a recipe's outcome."""
-        path = folder / f"{name}.yaml"
-        return cls.of(read_yaml(path), path)
-
-    def write(self, name: str, folder: Path = TUNED) -> None:
-        """Write a recipe's outcome; what was not found out is left out."""
-        values = self.model_dump(exclude_defaults=True, exclude_none=True)
-        write_yaml(folder / f"{name}.yaml", {"values": self.values, "taken": self.taken} | values)
 
 
 class Machine(Frozen):
@@ -98,6 +103,8 @@ class Machine(Frozen):
 class Trained(Result):
     """The train stage's metrics.json: a recipe's accuracy on every fold."""
 
+    PATH = f"{TRAINED}/{{}}/metrics.json"
+
     cv_accuracy: float
     cv_accuracy_std: float  # over folds
     folds: list[float]
@@ -106,16 +113,6 @@ class Trained(Result):
     epochs: int
     precision: str
     machine: Machine
-
-    @classmethod
-    def read(cls, name: str) -> Self:
-        """Read a recipe's metrics."""
-        path = TRAINED / name / "metrics.json"
-        return cls.of(read_json(path), path)
-
-    def write(self, name: str) -> None:
-        """Write a recipe's metrics."""
-        write_json(TRAINED / name / "metrics.json", self.model_dump())
 
 
 class Member(Frozen):
@@ -128,7 +125,7 @@ class Member(Frozen):
 class Blended(Result):
     """The ensemble stage's metrics.json."""
 
-    PATH: ClassVar[Path] = BLENDED / "metrics.json"
+    PATH = f"{BLENDED}/metrics.json"
 
     cv_accuracy: float
     cv_accuracy_low: float  # of the 95% interval
@@ -139,29 +136,13 @@ class Blended(Result):
     members: dict[str, Member]
     run_key: str = ""  # finds the run in MLflow
 
-    @classmethod
-    def read(cls) -> Self:
-        """Read the blend's metrics."""
-        return cls.of(read_json(cls.PATH), cls.PATH)
-
-    def write(self) -> None:
-        """Write the blend's metrics."""
-        write_json(self.PATH, self.model_dump())
-
 
 class Scores(Result):
     """submissions/metrics.json: what the submission file is expected to score."""
+
+    PATH = str(SCORES)
 
     cv_accuracy: float
     cv_accuracy_low: float
     cv_accuracy_high: float
     leaderboard_accuracy: float | None = None  # of the embedded competition's local leaderboard
-
-    @classmethod
-    def read(cls) -> Self:
-        """Read the scores."""
-        return cls.of(read_json(SCORES), SCORES)
-
-    def write(self) -> None:
-        """Write the scores."""
-        write_json(SCORES, self.model_dump(exclude_none=True))

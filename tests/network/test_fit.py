@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from pipeline.base.hardware import keras, tf
-from pipeline.network.augment import augment
 from pipeline.network.batches import Digits, training_batches
 from pipeline.network.checkpoint import Epoch
 from pipeline.network.fit import Fitted, fit
@@ -13,61 +12,6 @@ from pipeline.network.predict import predict
 from pipeline.recipes.files import load_recipe
 from pipeline.recipes.recipe import Augmentation, Recipe
 from support.project import digits
-
-SEED = tf.constant([1, 2], tf.int64)
-
-
-def augmented(images: np.ndarray, seed: tf.Tensor = SEED, **ranges: float) -> np.ndarray:
-    return augment(images.astype(np.float32), seed, Augmentation(**ranges)).numpy()
-
-
-def test_no_range_changes_nothing() -> None:
-    images = digits(4)[0]
-    np.testing.assert_allclose(augmented(images), images, atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    "ranges",
-    [
-        {"rotation_range": 20.0},
-        {"shear_range": 20.0},
-        {"zoom_range": 0.3},
-        {"width_shift_range": 0.2},
-        {"height_shift_range": 0.2},
-        {"elastic_alpha": 60.0},
-    ],
-)
-def test_each_range_changes_each_image_by_its_own_draw(ranges: dict[str, float]) -> None:
-    image = digits(1)[0]
-    twice = augmented(np.concatenate([image, image]), **ranges)
-    assert np.abs(twice[0] - image[0]).max() > 10
-    assert np.abs(twice[0] - twice[1]).max() > 10
-    assert np.array_equal(twice, augmented(np.concatenate([image, image]), **ranges))
-    assert not np.array_equal(twice, augmented(np.concatenate([image, image]), SEED + 1, **ranges))
-
-
-def test_a_shift_goes_no_further_than_its_range() -> None:
-    point = np.zeros((200, 28, 28, 1))
-    point[:, 14, 14] = 255
-    shifted = augmented(point, width_shift_range=0.1)
-    columns = shifted.sum(axis=(1, 3)).argmax(axis=1)
-    assert set(columns) == set(range(11, 18))  # 2.8 pixels each way
-    assert (shifted.sum(axis=(2, 3)).argmax(axis=1) == 14).all()
-
-
-def test_elastic_distortion_of_no_strength_is_the_affine_change_alone() -> None:
-    images = digits(30)[0]
-    ranges = {"rotation_range": 10.0, "zoom_range": 0.1, "width_shift_range": 0.1}
-    faint = augmented(images, elastic_alpha=1e-6, **ranges)
-    np.testing.assert_allclose(faint, augmented(images, **ranges), atol=0.5)
-
-
-def test_elastic_distortion_moves_neighbours_together() -> None:
-    ramp = np.tile(np.arange(28.0) * 9, (50, 28, 1))[..., None]
-    moved = (augmented(ramp, elastic_alpha=30.0) - ramp)[:, 6:22, 6:22, 0] / 9  # pixels, across
-    assert 0.5 < moved.std() < 3
-    assert np.corrcoef(moved[:, :, :-1].ravel(), moved[:, :, 1:].ravel())[0, 1] > 0.9
-    assert abs(np.corrcoef(moved[:, :, 0].ravel(), moved[:, :, 15].ravel())[0, 1]) < 0.4
 
 
 def train(

@@ -45,7 +45,7 @@ def environment(folder: Path) -> Mapping[str, str]:
     return kept | git | {"PATH": path, "PYTHONPATH": str(spy.parent)}
 
 
-def copy_checkout(folder: Path, params: dict[str, Any]) -> Path:
+def copy_checkout(folder: Path, params: dict[str, Any], workers: int = 1) -> Path:
     """A repository of its own with this checkout's files, made small."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"],
@@ -58,7 +58,7 @@ def copy_checkout(folder: Path, params: dict[str, Any]) -> Path:
     params["preprocess"]["rows"] = 300
     params["tune"] |= {"trials": 2, "epochs": 1}
     params["train"]["epochs"] = 40
-    params["compute"]["workers"] = 1  # a helper takes longer to start than there is to do
+    params["compute"]["workers"] = workers
     write_yaml(folder / "params.yaml", params)
     write_yaml(folder / "experiments/recipes/tiny.yaml", TINY)
     with (folder / ".gitignore").open("a") as file:

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
 import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from pipeline.base.settings import Settings, load_settings
-from pipeline.provenance.revision import git_state
 from pipeline.tracking import entries
 from pipeline.tracking.journal import JOURNALS, Journal, journals
 from pipeline.tracking.sender import deliver_leftovers
@@ -182,6 +180,7 @@ def test_an_experiment_of_dvcs_is_a_tree_of_its_own(
     assert sorted(run.info.run_name for run in tops) == ["dvc repro", "gusty-gnat"]
 
 
+@pytest.mark.slow
 def test_a_failure_and_an_interruption_are_marked(settings: Settings) -> None:
     for error, status in ((ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")):
         with pytest.raises(error), Tracker(settings).run("x", "k"):
@@ -250,48 +249,3 @@ def test_half_an_entry_is_passed_over(settings: Settings) -> None:
     assert [entry.run for entry in journal.entries()] == ["a"]
     assert journal.writer_lives()
     assert not Journal(JOURNALS / "5-1.jsonl").writer_lives()
-
-
-def test_the_revision_is_the_checkouts_and_only_code_makes_it_dirty(project: Path) -> None:
-    def git(*arguments: str) -> str:
-        identity = ("-c", "user.name=t", "-c", "user.email=t@localhost")
-        command = ["git", *identity, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    git("init", "-q")
-    git("add", ".")
-    git("commit", "-q", "-m", "first")
-    revision = git("rev-parse", "HEAD")
-    assert git_state() == {"git_revision": revision, "git_dirty": "false"}
-    Path("submissions").mkdir()
-    Path("submissions/metrics.json").write_text("{}")
-    assert git_state()["git_dirty"] == "false"
-    write_yaml(project / "params.yaml", {"seed": 2})
-    assert git_state()["git_dirty"] == "true"
-
-
-def test_the_champion_gives_way_only_to_what_is_better_beyond_chance(settings: Settings) -> None:
-    from pipeline.tracking.registry import register
-
-    mlflow.set_tracking_uri(f"sqlite:///{Path('experiments/mlflow.db').resolve()}")
-    Path("experiments").mkdir(exist_ok=True)
-    client = MlflowClient()
-    experiment = client.create_experiment(
-        "x", artifact_location=Path("artifacts").resolve().as_uri()
-    )
-    (JOURNALS / "files").mkdir(parents=True)
-
-    def enter(right: int, rows: str = "r", count: int = 1000) -> dict[str, str]:
-        run = client.create_run(experiment).info.run_id
-        np.save(JOURNALS / "files/c.npy", np.arange(count) < right)
-        made: dict[str, Any] = {"plan": {}, "files": {"correct.npy": "c.npy"}, "rows_sha256": rows}
-        entry = entries.LoggedModel(run="a", **made)
-        register(client, "digits", f"runs:/{run}/model", run, entry)
-        register(client, "digits", f"runs:/{run}/model", run, entry)  # sent twice, entered once
-        return {name: str(at) for name, at in client.get_registered_model("digits").aliases.items()}
-
-    assert enter(900) == {"champion": "1"}
-    assert enter(903) == {"champion": "1", "challenger": "2"}  # p 0.125
-    assert enter(920) == {"champion": "3", "challenger": "2"}
-    assert enter(100, rows="other", count=99)["champion"] == "3"
-    assert enter(1000, rows="other", count=2000)["champion"] == "5"

@@ -94,7 +94,15 @@ def test_a_task_on_a_slice_sees_the_slice_alone(arrays: Path) -> None:
     assert not result.model.exists()
 
 
-@pytest.mark.parametrize("name", ["probabilities.npy", "test.npy", "model.keras", "done.json"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "probabilities.npy",
+        "done.json",
+        pytest.param("test.npy", marks=pytest.mark.slow),
+        pytest.param("model.keras", marks=pytest.mark.slow),
+    ],
+)
 def test_a_damaged_fold_is_noticed_and_trained_again(
     arrays: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -35,6 +35,7 @@ def helpers() -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.slow
 def test_two_at_a_time_make_the_same_as_one(
     arrays: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

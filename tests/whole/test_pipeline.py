@@ -32,17 +32,16 @@ IDENTICAL = (
 
 @pytest.fixture(scope="module")
 def checkouts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
-    """A checkout after `dvc repro`, one that has only got as far as tuning, and the output."""
+    """A checkout after `dvc repro`, the same before it, and what was printed."""
     params: dict[str, Any] = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
     params["recipes"] = ["tiny"]
     params["preprocess"]["folds"] = 2
-    done = copy_checkout(tmp_path_factory.mktemp("checkout"), params)
-    run(done, "dvc", "repro", "tune")
-    begun = tmp_path_factory.mktemp("begun") / "checkout"
-    shutil.copytree(done, begun)
+    done = copy_checkout(tmp_path_factory.mktemp("checkout"), params, workers=2)
+    fresh = tmp_path_factory.mktemp("fresh") / "checkout"
+    shutil.copytree(done, fresh)
     output = run(done, "dvc", "repro")
     commit(done)
-    return done, begun, output
+    return done, fresh, output
 
 
 @pytest.fixture
@@ -243,8 +242,7 @@ def test_killed_in_the_middle_of_a_fold_it_ends_with_the_same_files(
     checkouts: tuple[Path, Path, str],
 ) -> None:
     done, begun, _ = checkouts
-    params = (begun / "params.yaml").read_text()
-    (begun / "params.yaml").write_text(params.replace("workers: 1", "workers: 2"))
+    run(begun, "dvc", "repro", "tune")
     process = subprocess.Popen(
         ["dvc", "repro"],
         cwd=begun,

@@ -1,0 +1,72 @@
+"""The registry: which blend is the champion, and what a served model needs."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+
+from pipeline.tracking import entries
+from pipeline.tracking.journal import JOURNALS
+from pipeline.tracking.logged_model import CODE, PIPELINE, REQUIREMENTS
+from pipeline.tracking.registry import register
+
+SERVED = """
+import sys
+class Refuse:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] in ("optuna", "typer", "rich", "ruamel", "sklearn", "scipy", "psutil"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Refuse())
+import numpy as np
+from pipeline.base.hardware import keras
+from pipeline.network.inputs import network_inputs
+from pipeline.network.predict import predict
+from pipeline.recipes.recipe import Recipe
+recipe = Recipe(description="", layers=["Flatten"], loss="Loss", optimizer="SGD", batch_size=1,
+                epochs=1, canvas={"height": 30, "width": 30}, normalize={"deskew": True}, views=2)
+model = keras.Sequential([keras.Input((30, 30, 1)), keras.layers.Rescaling(1), keras.layers.Flatten(),
+                          keras.layers.Dense(10, "softmax")])
+images = network_inputs(np.zeros((3, 28, 28, 1), np.uint8), np.arange(3), recipe, 0)
+print(predict(model, images, recipe).shape)
+"""
+
+
+@pytest.mark.slow
+def test_a_served_model_needs_only_what_its_requirements_list(tmp_path: Path) -> None:
+    for part in CODE:
+        shutil.copytree(PIPELINE / part, tmp_path / "pipeline" / part)
+    command = [sys.executable, "-c", SERVED]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ran.stdout == "(3, 10)\n"
+    assert set(REQUIREMENTS) == {"tensorflow", "keras", "numpy", "pydantic"}
+
+
+def test_the_champion_gives_way_only_to_what_is_better_beyond_chance(project: Path) -> None:
+    mlflow.set_tracking_uri(f"sqlite:///{Path('experiments/mlflow.db').resolve()}")
+    Path("experiments").mkdir(exist_ok=True)
+    client = MlflowClient()
+    experiment = client.create_experiment(
+        "x", artifact_location=Path("artifacts").resolve().as_uri()
+    )
+    (JOURNALS / "files").mkdir(parents=True)
+
+    def enter(right: int, rows: str = "r", count: int = 1000) -> dict[str, str]:
+        run = client.create_run(experiment).info.run_id
+        np.save(JOURNALS / "files/c.npy", np.arange(count) < right)
+        made: dict[str, Any] = {"plan": {}, "files": {"correct.npy": "c.npy"}, "rows_sha256": rows}
+        entry = entries.LoggedModel(run="a", **made)
+        register(client, "digits", f"runs:/{run}/model", run, entry)
+        register(client, "digits", f"runs:/{run}/model", run, entry)  # sent twice, entered once
+        return {name: str(at) for name, at in client.get_registered_model("digits").aliases.items()}
+
+    assert enter(900) == {"champion": "1"}
+    assert enter(903) == {"champion": "1", "challenger": "2"}  # p 0.125
+    assert enter(920) == {"champion": "3", "challenger": "2"}
+    assert enter(100, rows="other", count=99)["champion"] == "3"
+    assert enter(1000, rows="other", count=2000)["champion"] == "5"
