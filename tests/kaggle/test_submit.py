@@ -144,6 +144,7 @@ def test_with_no_submission_yet_a_sync_has_nothing_to_do(
     seen.check("sync", "none made yet; the client warns on stdout", "an empty table", "0", "empty")
 
 
+@pytest.mark.slow
 def test_a_score_that_does_not_come_is_got_later(
     kaggle: Kaggle, seen: Snapshot, capsys: pytest.CaptureFixture[str]
 ) -> None:

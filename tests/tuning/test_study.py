@@ -14,6 +14,7 @@ from pipeline import tune
 from pipeline.base.paths import CACHE, STUDIES, TUNED
 from pipeline.base.settings import Settings, load_settings
 from pipeline.data.arrays import load_data
+from pipeline.data.results import Tuned
 from pipeline.data.rows import choosing_rows, judged_rows, tuning_rows
 from pipeline.tracking.tracker import Run, Tracker
 from pipeline.tuning import opening
@@ -88,7 +89,7 @@ def test_the_rows_that_choose_and_those_that_judge(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dropout", "taken"), [pytest.param(0.0, True, marks=pytest.mark.slow), (0.1, False)]
+    ("dropout", "taken"), [(0.0, True), pytest.param(0.1, False, marks=pytest.mark.slow)]
 )
 def test_values_are_taken_only_if_they_beat_the_recipe_at_full_length(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, dropout: float, taken: bool
@@ -97,14 +98,14 @@ def test_values_are_taken_only_if_they_beat_the_recipe_at_full_length(
     layers = [*TINY["layers"][:4], {"Dropout": {"rate": 0.99 if taken else 0.0}}]
     search = {RATE: {"categorical": [0.99 if taken else 0.0, dropout]}}
     write_yaml(Path("experiments/recipes/tiny.yaml"), TINY | {"layers": layers, "search": search})
-    more = {"trials": 6, "epochs": 6}
+    more = {"trials": 4, "epochs": 6}
     settings = settings.changed(tune=more)
     settings = settings.changed(train={"epochs": 6})
     tune.tune(settings, "tiny", load_data(), TUNED, Tracker(settings))
     written = yaml.safe_load((TUNED / "tiny.yaml").read_text())
     assert written["taken"] is taken
     assert written["values"] == ({RATE: dropout} if taken else {})
-    assert written["trials"] == 6
+    assert written["trials"] == 4
     assert written["best"]["accuracy_low"] < written["best"]["accuracy"]
     assert all(each["rows"] <= 100 for each in written.get("confirmed", []))
     assert (TUNED / "tiny_history.png").stat().st_size > 5000
@@ -142,6 +143,7 @@ def test_a_changed_space_says_so_and_is_another_study(
     assert "because the search space changed" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_committed_study_of_the_same_space_is_begun_with(settings: Settings) -> None:
     write_yaml(STUDIES / "tiny.yaml", {"best": SCORE | {"choices": {RATE: 0.25}}})
     study = opened(settings, "tiny", load_data())
@@ -240,9 +242,10 @@ def test_a_trial_behind_is_pruned_and_the_study_goes_on(settings: Settings) -> N
 def test_without_trials_or_a_space_nothing_is_tuned(settings: Settings) -> None:
     none = settings.changed(tune={"trials": 0})
     tune.tune(none, "tiny", load_data(), TUNED, Tracker(none))
-    assert yaml.safe_load((TUNED / "tiny.yaml").read_text()) == {"values": {}, "taken": False}
+    assert Tuned.read("tiny") == Tuned()
 
 
+@pytest.mark.slow
 def test_a_damaged_study_is_noticed_and_begun_anew(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
