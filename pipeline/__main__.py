@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from pipeline.base.console import exit_code_of
+from pipeline.base.errors import UserError, did_you_mean, quoted
 
 
 class Command(NamedTuple):
@@ -62,7 +63,14 @@ class Commands(TyperGroup):
         return TyperCommand(cmd_name, help=command.help, rich_help_panel=command.group)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
-        """The command itself."""
+        """The command itself.
+
+        Raises:
+            UserError: there is no such command.
+        """
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            hint = did_you_mean(args[0], COMMANDS, "--help lists them")
+            raise UserError(f"there is no command {quoted(args[0])}; {hint}")
         name, found, rest = super().resolve_command(ctx, args)
         if isinstance(name, str) and found:
             module = import_module(f"pipeline.{COMMANDS[name].module}")
@@ -72,12 +80,14 @@ class Commands(TyperGroup):
         return name, found, rest
 
 
-app = typer.Typer(cls=Commands, add_completion=False, no_args_is_help=True)
+app = typer.Typer(cls=Commands, add_completion=False)
 
 
-@app.callback()
-def _pipeline() -> None:
+@app.callback(invoke_without_command=True)
+def _pipeline(context: typer.Context) -> None:
     """A Kaggle competition from its data to a scored submission file."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 if __name__ == "__main__":

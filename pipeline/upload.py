@@ -30,7 +30,7 @@ from pipeline.kaggle.ledger import (
     UNCLEAR,
     Row,
     as_table,
-    locked,
+    ledger_locked,
     number,
     put,
     read_ledger,
@@ -178,7 +178,7 @@ def submit(
     """Check, show, send, wait."""
     row = describe_file(settings, message)
     show(settings, row, read_ledger())
-    with locked():  # between this look at the ledger and the row in it, no other may send
+    with ledger_locked():  # between this look at the ledger and the row in it, no other may send
         rows = read_ledger()
         against = {name: why for name, why in refusals(row, rows).items() if name not in force}
         if against:
@@ -212,7 +212,7 @@ def sync(settings: Settings) -> None:
     if settings.competition.source != "kaggle":
         raise UserError("--sync asks Kaggle, but params.yaml has `competition.source: embedded`")
     found = listed(settings)
-    with locked():
+    with ledger_locked():
         rows = synced(read_ledger(), found, destination(settings))
         write_ledger(rows)
     note(settings, rows)

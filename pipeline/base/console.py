@@ -29,7 +29,8 @@ ADVICE = {
 def _columns() -> int | None:
     """None: rich finds the width. Some runners set COLUMNS=0, at which rich prints nothing."""
     given = os.environ.get("COLUMNS", "")
-    return None if given.strip("0") else shutil.get_terminal_size().columns
+    zero = given and not given.strip("0")
+    return shutil.get_terminal_size().columns if zero else None
 
 
 console = Console(highlight=False, soft_wrap=True, width=_columns())

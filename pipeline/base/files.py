@@ -25,7 +25,7 @@ def open_file(path: Path) -> BufferedReader:
     """Open a file to read its bytes.
 
     Raises:
-        OSError: it cannot be read, or is none: a folder; a pipe, which would be waited on for ever.
+        OSError: it cannot be read, or is a folder or a pipe, which would block for ever.
     """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
@@ -74,8 +74,8 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         if error.filename is None or temporary is None or Path(error.filename) == temporary:
-            said = error.strerror or str(error)  # NumPy and polars give no number, and no name
-            raise OSError(error.errno, said, str(path)) from error
+            reason = error.strerror or str(error)  # NumPy and polars give no number, and no name
+            raise OSError(error.errno, reason, str(path)) from error
         raise
     finally:
         if temporary:
@@ -83,38 +83,32 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 with LF line ends, whole or not at all."""
+    """Write `text` as UTF-8 with LF line ends, complete or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
+    """Write `value` as indented JSON, complete or not at all."""
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
-def read_json(path: Path, *wanted: str) -> Any:
-    """Read a JSON file, a mapping that has the keys `wanted` if there are any.
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
 
     Raises:
         UserError: it is missing or damaged.
     """
     try:
-        value = json.loads(read_text(path, JSON_LIMIT))
-        if wanted and not isinstance(value, dict):
-            raise ValueError("it is no mapping")
-        missing = [key for key in wanted if key not in value]
+        return json.loads(read_text(path, JSON_LIMIT))
     except FileNotFoundError:
         raise UserError(f"{path} is missing; `dvc repro` makes it") from None
     except (ValueError, TypeError, OSError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({error}); {AGAIN}") from None
-    if missing:
-        raise UserError(f"{path} has no {missing[0]}: an older run made it; {AGAIN}")
-    return value
 
 
 def remove_unfinished(folder: Path, pattern: str = ".*-????????.*") -> None:
-    """Remove what `replacing` was at in a folder when it was killed.
+    """Remove the temporary files of a `replacing` that was killed.
 
     Whoever calls this holds a lock that says nobody else is writing such files there.
     """
@@ -134,7 +128,7 @@ def remove_others(folder: Path, written: set[str]) -> None:
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    """Write one `.npy` file, whole or not at all."""
+    """Write one `.npy` file, complete or not at all."""
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.save(file, array, allow_pickle=False)
 

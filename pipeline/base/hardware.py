@@ -7,6 +7,7 @@ leaves them as they are.
 
 import os
 import platform
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def use_threads(count: int) -> None:
 
 
 if not has_gpu():
-    use_threads(1)
+    with suppress(RuntimeError):  # a notebook has computed before, and keeps its threads
+        use_threads(1)
 
 
 def _processor() -> dict[str, str]:

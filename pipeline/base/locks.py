@@ -18,7 +18,7 @@ def locked(name: str, doing: str) -> Iterator[None]:
     The system releases a lock with the process that held it, so a kill leaves none behind.
 
     Args:
-        name: what is locked, as a file name.
+        name: what is locked, as a path; a stage by its name, all else in a folder.
         doing: what the other process does, for the line that says so.
     """
     path = LOCKS / f"{name}.lock"

@@ -42,7 +42,7 @@ class _PlainValues(SafeConstructor):
         value = float(super().construct_yaml_float(node))
         if not math.isfinite(value):
             line = node.start_mark.line + 1
-            raise YAMLError(f"line {line}: {quoted(node.value)}: a finite number is wanted")
+            raise YAMLError(f"line {line}: {quoted(node.value)}: it must be a finite number")
         return value
 
 
@@ -61,7 +61,7 @@ def parse_yaml(text: str) -> Any:
         return reader.load(text)
     except RecursionError:
         raise YAMLError("it is nested too deep") from None
-    except (ValueError, TypeError, AttributeError) as error:  # a 13th month, `!!int abc`
+    except (ValueError, TypeError, AttributeError, LookupError) as error:  # `!!int abc`
         raise YAMLError(str(error)) from None
 
 

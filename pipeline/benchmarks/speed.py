@@ -53,13 +53,10 @@ def measure_speed(
     meeting = (context.Barrier(at_once, timeout=600),)
     with ProcessPoolExecutor(at_once, context, _begin, meeting) as helpers:
         for _ in range(ROUNDS):
-            if at_once > 1:
-                jobs = [
-                    helpers.submit(_rates, bare, digits, classes, precision) for _ in range(at_once)
-                ]
-                ours, ceiling = np.sum([job.result() for job in jobs], axis=0).tolist()
-            else:
-                ours, ceiling = _rates(bare, digits, classes, precision)
+            jobs = [
+                helpers.submit(_rates, bare, digits, classes, precision) for _ in range(at_once)
+            ]
+            ours, ceiling = np.sum([job.result() for job in jobs], axis=0).tolist()
             measured.append((ours, rows / median(stock()), ceiling))
     rates = [median(rate) for rate in zip(*measured, strict=True)]
     names = ("images_per_second", "stock_images_per_second", "ceiling_images_per_second")

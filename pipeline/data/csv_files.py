@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 import polars as pl
 
-from pipeline.base.errors import UserError, quoted
+from pipeline.base.errors import UserError, first_line, quoted
 from pipeline.base.files import UTF16, open_file, read_text, replacing
 
 BLOCK_BYTES = 8 << 20
@@ -134,7 +134,7 @@ def _parse(path: Path, block: bytes, columns: list[str], rows_before: int) -> np
         frame = pl.read_csv(block, has_header=False, schema=schema, quote_char=None)
     except pl.exceptions.PolarsError as error:
         _locate_fault(path, block, columns, rows_before)
-        raise UserError(f"{path}: {str(error).splitlines()[0]}; {MEND}") from None
+        raise UserError(f"{path}: {first_line(error)}; {MEND}") from None
     if sum(frame.null_count().row(0)):
         _locate_fault(path, block, columns, rows_before)
         raise UserError(f"{path}: a value is missing; {MEND}")

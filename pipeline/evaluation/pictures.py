@@ -69,11 +69,11 @@ def draw(run: Predictions) -> list[Path]:
         _digits, _label_counts, _confusion, _class_accuracy, _calibration, _worst_errors,
         _suspects, _disagreements, _members_added, _least_certain,
     ]  # fmt: skip
-    drawn = [each(run) for each in drawings]
-    if len(run.names) == 1:  # then pictures of members show nothing
-        drawn = [each for each in drawn if "members" not in each.title.lower()]
-    write_json(BLENDED / "pictures.json", [asdict(each) for each in drawn])
-    return [each.path for each in drawn]
+    drawn = {each: each(run) for each in drawings}
+    if len(run.names) == 1:  # one member alone shows nothing
+        del drawn[_disagreements], drawn[_members_added]
+    write_json(BLENDED / "pictures.json", [asdict(each) for each in drawn.values()])
+    return [each.path for each in drawn.values()]
 
 
 def _write_csv(name: str, table: pd.DataFrame) -> None:

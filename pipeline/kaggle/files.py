@@ -79,7 +79,7 @@ def fetch(settings: Settings) -> None:
     """Get the competition's three CSV files into data/raw/, complete.
 
     Raises:
-        UserError: they cannot be had; data/raw/ has not changed.
+        UserError: the download failed; data/raw/ has not changed.
     """
     competition = settings.competition
     if _fetched_before(competition):

@@ -46,7 +46,7 @@ COLUMNS = [field.name for field in fields(Row)]
 
 
 @contextmanager
-def locked() -> Iterator[None]:
+def ledger_locked() -> Iterator[None]:
     """Let one process at a time change the ledger.
 
     Raises:
@@ -100,7 +100,7 @@ def write_ledger(rows: list[Row]) -> None:
 
 def put(row: Row) -> None:
     """Replace the row that has this one's time and message, or add it at the end."""
-    with locked():
+    with ledger_locked():
         rows = read_ledger()
         same = [
             at for at, old in enumerate(rows) if (old.time, old.message) == (row.time, row.message)

@@ -147,7 +147,7 @@ def _refusal(slug: str, code: int, reason: str, after: str) -> ServiceError:
             text = f"Kaggle has no competition {slug!r} (404): see competition.slug in params.yaml"
         case 429:
             seconds = float(after) if re.fullmatch(r"\d+", after) else 1.0
-            return ServiceError(f"Kaggle asks to wait {seconds:.0f} s (429)", after=seconds)
+            return ServiceError(f"Kaggle asks us to wait {seconds:.0f} s (429)", after=seconds)
         case _:
             text = f"Kaggle refuses ({code}): {reason}"
     return ServiceError(text)

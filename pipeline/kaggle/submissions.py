@@ -73,10 +73,10 @@ def send(settings: Settings, row: Row) -> Row:
     for attempt in range(1, settings.kaggle.attempts + 1):
         try:
             answer = call(settings, "submit", slug, str(SUBMISSION), row.message, repeat=False)
-            reason = answer["message"]
-            if answer["ref"] and not REFUSAL.search(reason):
+            message = answer["message"]
+            if answer["ref"] and not REFUSAL.search(message):
                 return replace(row, reference=str(answer["ref"]), status=PENDING)
-            fault = ServiceError(f"Kaggle did not accept the file: {reason}", after=0)
+            fault = ServiceError(f"Kaggle did not accept the file: {message}", after=0)
         except ServiceError as error:
             fault = error
         if fault.unclear:

@@ -130,8 +130,8 @@ def _new_network(
 ) -> Any:
     """A compiled network with new weights, drawn by `key`, and its optimiser at its start."""
     shape, steps = train.images.shape[1:], -(-len(train.images) // recipe.batch_size)
-    recipe_json = recipe.model_dump_json(exclude={"search"})
-    model, start = _compiled(recipe_json, shape, classes, steps, epochs, precision)
+    kind = (recipe.model_dump_json(exclude={"search"}), shape, classes, steps, epochs, precision)
+    model, start = _compiled(*kind)
     keras.utils.set_random_seed(random_key(key, "weights"))
     model.set_weights(build_model(recipe, shape, classes, train_dtype=precision).get_weights())
     for variable, value in zip(model.optimizer.variables, start, strict=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base.errors import UserError, did_you_mean
+from pipeline.base.errors import UserError, did_you_mean, one_line
 from pipeline.base.hardware import keras
 from pipeline.network import callbacks
 from pipeline.network.layers import faster_layer
@@ -29,7 +29,7 @@ def _build(module: Any, named: Named, where: str, **more: Any) -> Any:
     try:
         return factory(**arguments, **more)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: {name}: {' '.join(str(error).split())}") from None
+        raise UserError(f"{where}: {name}: {one_line(str(error))}") from None
 
 
 def scaling_layer(recipe: Recipe, images: np.ndarray) -> keras.layers.Layer:
@@ -80,7 +80,7 @@ def build_model(
             )
         return model
     except ValueError as error:  # a layer that does not fit on the one before
-        raise UserError(f"layers: {' '.join(str(error).split())}") from None
+        raise UserError(f"layers: {one_line(str(error))}") from None
     finally:
         keras.config.set_dtype_policy("float32")
 
@@ -161,5 +161,7 @@ def check_recipe(
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     except Exception as error:  # whatever Keras and TensorFlow raise
-        said = " ".join(str(error).split())[:300]
-        raise UserError(f"{where}: it cannot be trained: {type(error).__name__}: {said}") from None
+        reason = one_line(str(error))[:300]
+        raise UserError(
+            f"{where}: it cannot be trained: {type(error).__name__}: {reason}"
+        ) from None

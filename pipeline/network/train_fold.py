@@ -1,6 +1,8 @@
 """Trains a task's network: `fit`, the held-out rows' predictions, then perhaps those rows too."""
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +17,36 @@ from pipeline.network.predict import predict
 from pipeline.network.task import Task
 
 
+@dataclass(frozen=True)
+class TrainedFold:
+    """A trained network and its predictions."""
+
+    probabilities: (
+        np.ndarray
+    )  # float32 (held-out rows, classes), by a network that has not seen them
+    test_probabilities: np.ndarray | None  # float32 (test rows, classes); None without `task.test`
+    model: keras.Model  # the network for test rows, which `refit` has trained on all rows
+    history: list[Epoch]
+    seconds: float  # of its epochs, whenever they ran, and of its test predictions
+
+
 def train_fold(
     task: Task, data: Data, folder: Path, report: Callable[[list[Epoch]], Any]
-) -> tuple[np.ndarray, keras.Model, list[Epoch]]:
-    """Train a task's network, with its checkpoints in `folder`.
-
-    Returns:
-        Probabilities of the held-out rows, float32 (rows, classes), by a network that has not seen
-        them; the network for test rows, which `refit` has trained on them since; the history.
-    """
+) -> TrainedFold:
+    """Train a task's network, with its checkpoints in `folder`; `report` gets each history."""
     learned, held_out = task.split(data.folds)
-    train, judged = (
-        Digits(task.images(data, rows), data.train_labels[rows]) for rows in (learned, held_out)
-    )
     history: list[Epoch] = []
 
     def so_far(part: list[Epoch]) -> list[Epoch]:
         return [*history, *({**row, "epoch": row["epoch"] + len(history)} for row in part)]
 
-    def train_on(rows: Digits, part: str, start: Fitted | None = None) -> Fitted:
+    def digits(rows: np.ndarray) -> Digits:
+        return Digits(task.images(data, rows), data.train_labels[rows])
+
+    def train_on(rows: np.ndarray, part: str, start: Fitted | None = None) -> Fitted:
         return fit(
             task.recipe,
-            rows,
+            digits(rows),
             judged,
             classes=task.classes,
             key=f"{task.seed}/{task.name}/repeat{task.repeat}/fold{task.fold}/{part}",
@@ -47,11 +57,13 @@ def train_fold(
             report=lambda part: report(so_far(part)),
         )
 
-    fitted = train_on(train, "fit")
+    judged = digits(held_out)
+    fitted = train_on(learned, "fit")
     probabilities, history = predict(fitted.model, judged.images, task.recipe), fitted.history
     if task.recipe.refit and task.test:  # the held-out rows have been predicted
-        both = np.concatenate([learned, held_out])
-        rows = Digits(task.images(data, both), data.train_labels[both])
-        fitted = train_on(rows, "refit", fitted)
+        fitted = train_on(np.concatenate([learned, held_out]), "refit", fitted)
         history = so_far(fitted.history)
-    return probabilities, fitted.model, history
+    seconds, started = sum(row["seconds"] for row in history), time.perf_counter()
+    test = predict(fitted.model, task.images(data), task.recipe) if task.test else None
+    seconds += time.perf_counter() - started
+    return TrainedFold(probabilities, test, fitted.model, history, seconds)

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.base.digests import md5_file
@@ -31,8 +32,9 @@ def check_inputs() -> None:
     name = os.environ.get("DVC_STAGE", "").rpartition(":")[2]
     stage, _, item = name.partition("@")
     try:
-        stages = parse_yaml(Path("dvc.yaml").read_text())["stages"]
-        locked = parse_yaml(Path("dvc.lock").read_text())["stages"]
+        as_dvc = YAML(typ="safe", pure=True)
+        stages = as_dvc.load(Path("dvc.yaml"))["stages"]
+        locked = as_dvc.load(Path("dvc.lock"))["stages"]
         recipes = parse_yaml(PARAMS.read_text())["recipes"]
         deps = stages[stage].get("do", stages[stage])["deps"]
     except (OSError, KeyError, TypeError, YAMLError):

@@ -73,7 +73,7 @@ def _leaderboard(run: Run) -> list[tuple[str, str]]:
             "network predicts each CV row"
         )
     else:
-        hint = "CV is too optimistic: look for a leak, duplicates, or test rows of another kind"
+        hint = "CV is too optimistic: look for a leak, duplicates, or test rows that differ"
     return [("Leaderboard minus CV", f"{gap:+.5f}, standard error of chance {error:.5f}; {hint}.")]
 
 

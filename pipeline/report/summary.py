@@ -31,7 +31,7 @@ def _scores(settings: Settings) -> Table:
         table.add_row("[bold]local leaderboard", f"[bold]{board:.5f}", note)
         rows = settings.competition.test_rows or blended.cv_rows
         error = difference_error((cv, blended.cv_rows), (board, rows))
-        beyond = "[red]beyond chance: is there a leak, or are the test rows of another kind?"
+        beyond = "[red]beyond chance: is there a leak, or do the test rows differ?"
         note = beyond if beyond_chance(board - cv, error) else "within chance"
         difference = f"{board - cv:+.5f}"
         table.add_row("leaderboard minus CV", difference, f"standard error {error:.5f}; {note}")

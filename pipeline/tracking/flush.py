@@ -18,7 +18,7 @@ def main(
 
         deliver_leftovers()
     left = [journal for journal in journals() if not journal.writer_lives()]
-    count = sum(len(journal.entries()) - journal.sent() for journal in left)
+    count = sum(max(0, len(journal.entries()) - journal.sent()) for journal in left)
     if count and flush:
         raise UserError(f"{count} entries could not be sent; is the MLflow server up? Run it again")
     say(f"{count} entries to send" + "; --flush sends them" * bool(count))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.base.console import warn
 from pipeline.base.digests import sha256_file
 from pipeline.base.files import replacing
 from pipeline.base.paths import CACHE
@@ -70,6 +71,12 @@ class Journal:
         """Note how many of its entries have been sent."""
         with replacing(self.path.with_suffix(".sent")) as temporary:
             temporary.write_text(str(count))
+
+    def put_aside(self) -> None:
+        """Keep it, under a name that nothing sends, and say so: it cannot be read."""
+        aside = self.path.with_suffix(".unread")
+        self.path.replace(aside)
+        warn(f"tracking: {aside} is not what this version of the code writes; it is not sent")
 
     def discard(self) -> None:
         """Remove it, and the copies that no other journal refers to."""

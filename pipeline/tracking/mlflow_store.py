@@ -35,7 +35,7 @@ class Store:
         """Connect; make database and experiment if they are new.
 
         Raises:
-            Exception: whatever a tracking server that is not there comes up with.
+            Exception: whatever a tracking server that is not there raises.
         """
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -59,7 +59,7 @@ class Store:
         """Send one entry; what MLflow has already is not sent a second time.
 
         Raises:
-            Exception: whatever the server or its client comes up with; the entry can be sent again.
+            Exception: whatever the server or its client raises; the entry can be sent again.
         """
         if isinstance(entry, entries.Start):
             self.start(entry)

@@ -59,7 +59,8 @@ class _Sender:
             self.store = _open_store(where)
         for entry in self.entries[self.sent :]:
             try:
-                self.store.deliver(entry)
+                if not isinstance(entry, entries.Open | entries.Close):
+                    self.store.deliver(entry)
             except Exception as error:
                 if not self.store.is_permanent(error):
                     raise
@@ -71,6 +72,9 @@ class _Sender:
     def finish(self) -> bool:
         """Remove the journal, its writer having finished; False if entries came meanwhile."""
         self.read()
+        if not any(isinstance(each, entries.Open) for each in self.entries):
+            self.journal.put_aside()  # another version wrote it, or a full disk cut it short
+            return True
         if self.sent < len(self.entries):  # the stage has opened another run
             return False
         if not self.closed:
@@ -114,7 +118,7 @@ def _warn_once(error: Exception) -> None:
         )
 
 
-def _locked(journal: Journal, work: Callable[[], None]) -> None:
+def _alone(journal: Journal, work: Callable[[], None]) -> None:
     """Do the work unless another process is sending this journal."""
     try:
         with FileLock(journal.path.with_suffix(".lock"), timeout=0):
@@ -131,7 +135,7 @@ def _deliver_leftover(journal: Journal) -> None:
         sender.send()
         sender.finish()
 
-    _locked(journal, work)
+    _alone(journal, work)
 
 
 def deliver_leftovers() -> None:
@@ -140,7 +144,7 @@ def deliver_leftovers() -> None:
         for journal in journals():
             if not journal.writer_lives():
                 _deliver_leftover(journal)
-    except Exception as error:  # whatever a tracking server or its client comes up with
+    except Exception as error:  # whatever a tracking server or its client raises
         _warn_once(error)
 
 
@@ -162,7 +166,7 @@ def follow(journal: Journal) -> None:
                     sender.send()
                 if over and sender.finish():
                     return
-            except Exception as error:  # whatever a tracking server or its client comes up with
+            except Exception as error:  # whatever a tracking server or its client raises
                 failed = time.monotonic()
                 _warn_once(error)
                 if over:
@@ -170,7 +174,7 @@ def follow(journal: Journal) -> None:
                     return
             time.sleep(LOOK_EVERY)
 
-    _locked(journal, work)
+    _alone(journal, work)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def find_submission(settings: Settings, digest: str) -> str | None:
         found = store.client.search_runs(
             [store.experiment], f"tags.submission_sha256 = '{digest}'", max_results=1
         )
-    except Exception as error:  # whatever a tracking server or its client comes up with
+    except Exception as error:  # whatever a tracking server or its client raises
         warn(f"MLflow does not answer: {first_line(error)}")
         return None
     return found[0].info.run_id if found else None
@@ -49,5 +49,5 @@ def add_to_run(
             client.set_tag(run_id, name, text)
         if file:
             client.log_artifact(run_id, str(file))
-    except Exception as error:  # likewise
+    except Exception as error:  # the same
         warn(f"MLflow did not take it: {first_line(error)}")

@@ -186,11 +186,15 @@ class Tracker:
             return
         experiment, database = self.settings.competition.slug, str(DATABASE.resolve())
         uri = self.settings.tracking.uri
-        _append(entries.Open(uri=uri, experiment=experiment, database=database))
-        if self.sender is None or self.sender.poll() is not None:
-            journal = str(Journal.of_this_process().path.resolve())
-            command = [sys.executable, "-m", "pipeline.tracking.sender", journal]
-            self.sender = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        journal = Journal.of_this_process()
+        try:
+            journal.append(entries.Open(uri=uri, experiment=experiment, database=database))
+            if self.sender is None or self.sender.poll() is not None:
+                command = [sys.executable, "-m", "pipeline.tracking.sender"]
+                command += [str(journal.path.resolve())]
+                self.sender = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        except OSError as error:
+            warn(f"tracking: nothing is logged: {error.strerror}")
 
     def _wait(self) -> None:
         """Say that no more will come, and wait for the last of it to be sent."""
@@ -201,7 +205,7 @@ class Tracker:
         while journal.path.exists() and not journal.path.with_suffix(".left").exists():
             if sender is None or sender.poll() is not None:
                 if sender and sender.returncode:
-                    warn("tracking: its process died; `python -m pipeline tracking --flush` sends")
+                    warn("tracking: its process died; `python -m pipeline tracking --flush` helps")
                 return
             if time.monotonic() > until:
                 if not DOWN.exists():

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +24,6 @@ from pipeline.base.locks import locked
 from pipeline.base.paths import CACHE
 from pipeline.data.arrays import Data
 from pipeline.network.checkpoint import Epoch
-from pipeline.network.predict import predict
 from pipeline.network.task import Task
 from pipeline.network.train_fold import train_fold
 from pipeline.training.fingerprint import fingerprint
@@ -59,7 +57,7 @@ def run_tasks(
         folder = CACHE / fingerprint(task, data)
         if not finished(folder):
             _restart_if_large()
-            with locked(folder.name, f"training {task.name}, {task.label},"):
+            with locked(f"folds/{folder.name}", f"training {task.name}, {task.label},"):
                 if not finished(folder):  # another process may have trained it meanwhile
                     _train(task, data, folder, partial(report, task))
         yield _read(task, data, folder)
@@ -101,20 +99,17 @@ def _train(task: Task, data: Data, folder: Path, report: Callable[[list[Epoch]],
         shutil.rmtree(folder)
     unfinished = folder.with_suffix(".partial")
     unfinished.mkdir(parents=True, exist_ok=True)
-    probabilities, model, history = train_fold(task, data, unfinished, report)
-    started = time.perf_counter()
-    write_array(unfinished / "probabilities.npy", probabilities)
+    trained = train_fold(task, data, unfinished, report)
+    write_array(unfinished / "probabilities.npy", trained.probabilities)
     written = ["probabilities.npy"]
-    if task.test:
-        test_probabilities = predict(model, task.images(data), task.recipe)
-        write_array(unfinished / "test.npy", test_probabilities)
+    if trained.test_probabilities is not None:
+        write_array(unfinished / "test.npy", trained.test_probabilities)
         with replacing(unfinished / "model.keras") as temporary:
-            model.save(temporary)
+            trained.model.save(temporary)
         written += ["test.npy", "model.keras"]
-    trained = sum(row["seconds"] for row in history)  # also of epochs before a kill
     done = {
-        "seconds": trained + time.perf_counter() - started,
-        "history": history,
+        "seconds": trained.seconds,
+        "history": trained.history,
         "sha256": {name: sha256_file(unfinished / name) for name in written},
     }
     write_json(unfinished / "done.json", done | {"itself": sha256_json(done)})

@@ -11,7 +11,7 @@ from pipeline.network.task import Task
 
 NETWORK = Path(__file__).parents[1] / "network"
 # What a recipe says that changes no weight; the epochs that count are the task's.
-TALK = {"description", "published", "remark", "split", "search", "epochs"}
+WITHOUT_EFFECT = {"description", "published", "remark", "split", "search", "epochs"}
 
 
 @cache
@@ -25,6 +25,6 @@ def network_code(folder: Path = NETWORK) -> dict[str, str]:
 
 def fingerprint(task: Task, data: Data) -> str:
     """The name of a task's folder in the cache: 24 hex digits."""
-    decides = asdict(task) | {"recipe": task.recipe.model_dump(exclude=TALK)}
+    decides = asdict(task) | {"recipe": task.recipe.model_dump(exclude=WITHOUT_EFFECT)}
     decides |= {"data": data.digests, "code": network_code(), "machine": describe()}
     return sha256_json(decides)[:24]

@@ -44,6 +44,7 @@ class _Board:
     def __init__(self, done: list[bool]) -> None:
         self.changed = threading.Condition()
         self.done = done
+        self.over = threading.Event()  # nothing is left to do, or this failed
         self.waiting = [position for position, each in enumerate(done) if not each]
 
     def take(self, wanted: int | None = None) -> int | None:
@@ -90,8 +91,9 @@ def run_side_by_side(jobs: list[Job], at_once: int, report: Report) -> Iterator[
                 board.give_back(mine, done=True)
             yield from run_tasks([task], data, one_at_a_time)
     finally:
+        board.over.set()
         for worker in started:
-            worker.kill()  # nothing is left to do, or this failed; each epoch that ended is saved
+            worker.kill()  # each epoch that ended is saved
             worker.join()
 
 
@@ -136,7 +138,8 @@ def _lead(worker: Connection, jobs: list[Job], board: _Board, report: Report) ->
     if position is not None:
         board.give_back(position, done=False)
         doing = f"while it trained {tasks[position].name}"
-    warn(f"a worker stopped {doing} ({why}); continuing without it")
+    if not board.over.is_set():
+        warn(f"a worker stopped {doing} ({why}); continuing without it")
 
 
 def _work(leader: Connection) -> None:

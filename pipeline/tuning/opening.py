@@ -53,7 +53,7 @@ def open_study(settings: Settings, name: str, data: Data, resume: bool = False) 
     key = _key(space, first, decides)
     _say_what_changed(f"{name}-long" if resume else name, space, key)
     path = CACHE / "tune" / f"{name}-{key}.log"
-    with locked(path.stem, f"running a study of {name}"):
+    with locked(f"studies/{path.stem}", f"running a study of {name}"):
         study = _optuna_study(name, path, pruner)
         yield Study(name, recipe, tasks, data, pruner, first, key, path, study)
 

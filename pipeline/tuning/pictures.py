@@ -13,7 +13,7 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from optuna.visualization import matplotlib as optuna_plots
 
-from pipeline.evaluation.style import BAD, GOOD, WIDTH, save
+from pipeline.evaluation.style import BAD, GOOD, STYLE, WIDTH, save
 from pipeline.recipes.search import Search
 from pipeline.tuning.pruning import CURVES
 
@@ -24,6 +24,7 @@ TITLES = {
     "importances": "what matters for the best quarter (PED-ANOVA)",
     "curves": "learning curves of the first fold, pruned against kept",
 }
+LOOK: Any = STYLE | {"savefig.bbox": "tight"}
 FEW = 8  # complete trials; with fewer an importance says nothing
 
 
@@ -55,7 +56,7 @@ def draw(
         )
     for kind, plot in drawn.items():
         # Optuna warns that these are experimental, and sets ggplot's style for the whole process.
-        with warnings.catch_warnings(action="ignore"), plt.rc_context({"savefig.bbox": "tight"}):
+        with warnings.catch_warnings(action="ignore"), plt.rc_context(LOOK):
             plot()
             save(_titled(plt.gcf(), f"{recipe}: {TITLES[kind]}"), folder / f"{recipe}_{kind}.png")
             plt.close()

@@ -88,7 +88,9 @@ def test_bad_yaml_is_one_line(project: Path, text: str, said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["[a]: 1", "2024-13-01", "!!int abc", "[" * 5000])
+@pytest.mark.parametrize(
+    "text", ["[a]: 1", "2024-13-01", "!!int abc", "a: !!bool maybe", "a: !!int ''", "[" * 5000]
+)
 def test_what_is_not_yaml_is_one_kind_of_error(text: str) -> None:
     with pytest.raises(YAMLError):
         parse_yaml(text)

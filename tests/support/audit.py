@@ -12,7 +12,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-PINS = Path("requirements.txt")
+PINS = Path("requirements/base.txt")
 # Copyleft that would reach our own code. Libraries under LGPL, or GPL with a linking exception, and
 # programs that are only run, do not.
 COPYLEFT = re.compile(r"\bA?GPL|General Public", re.IGNORECASE)

@@ -16,7 +16,11 @@ def test_it_counts_what_is_left_and_sends_it(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project / "note.txt").write_text("hello")
-    where = {"uri": None, "experiment": "x", "database": str(project / "experiments/mlflow.db")}
+    where: dict[str, Any] = {
+        "uri": None,
+        "experiment": "x",
+        "database": str(project / "experiments/mlflow.db"),
+    }
     start: dict[str, Any] = {"parent": None, "child": False, "params": {"a": 1}, "tags": {}}
     journal = Journal(JOURNALS / "1-1.jsonl")  # no process was born then
     for entry in (
@@ -45,3 +49,16 @@ def test_it_counts_what_is_left_and_sends_it(
     run_id = found["train x"].info.run_id
     assert client.get_metric_history(run_id, "loss")[0].value == 3.0
     assert [each.path for each in client.list_artifacts(run_id)] == ["note.txt"]
+
+
+def test_a_journal_of_another_version_is_put_aside_and_said(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    JOURNALS.mkdir(parents=True)
+    (JOURNALS / "1-1.jsonl").write_text('{"what": "start", "run": "one"}\n')
+    assert run_here("tracking", "--flush") == 0
+    printed = capsys.readouterr()
+    assert printed.out == "0 entries to send\n"
+    assert "1-1.unread is not what this version of the code writes" in printed.err
+    assert (JOURNALS / "1-1.unread").exists()
+    assert list(journals()) == []

@@ -25,7 +25,7 @@ from support.checkout import commit, copy_checkout, environment, run
 from support.loopback import free_port, wait_for
 from support.project import REPOSITORY
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="`make test-browser` installs it")
 
 
@@ -53,10 +53,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ui(finished: Path) -> Iterator[str]:
-    """The address of `python -m pipeline.ui`."""
+    """The address of `python -m pipeline ui`."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.ui", "--port", str(port)],
+        [sys.executable, "-m", "pipeline", "ui", "--port", str(port)],
         cwd=finished, env=environment(finished), start_new_session=True,
     )  # fmt: skip
     try:

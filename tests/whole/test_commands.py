@@ -60,3 +60,12 @@ def test_each_command_explains_itself(project: Path) -> None:
     command = [sys.executable, "-m", "pipeline", "preprocess", "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Turn data/raw/*.csv, checked cell by cell" in shown
+
+
+def test_a_misspelt_command_gets_a_hint_and_none_the_list(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert run_here("uplod") == 1
+    assert capfd.readouterr().err == "error: there is no command 'uplod'; did you mean upload?\n"
+    assert run_here() == 0
+    assert "benchmark-csv" in capfd.readouterr().out

@@ -68,8 +68,8 @@ PARAMS_CASES = [
     params_case("train.epochs", 0, "train.epochs: Input should be greater than or equal to 1, not 0"),
     params_case("train.repeats", True, "train.repeats: Input should be a valid integer, not True"),
     params_case("train.precision", "float16", "train.precision: Input should be 'auto', 'float32'"),
-    params_case("kaggle.timeout", float("nan"), "a finite number is wanted"),
-    params_case("kaggle.timeout", float("inf"), "a finite number is wanted"),
+    params_case("kaggle.timeout", float("nan"), "it must be a finite number"),
+    params_case("kaggle.timeout", float("inf"), "it must be a finite number"),
     params_case("kaggle.timeout", -1, "kaggle.timeout: Input should be greater than 0, not -1"),
     params_case("seed", -1, "seed: Input should be greater than or equal to 0, not -1"),
     params_case("seed", "\uff11", "seed: Input should be a valid integer, not '\uff11'", "a look-alike digit, `seed: \uff11`"),
@@ -97,7 +97,7 @@ def recipe_case(key: str, value: object, said: str) -> Case:
 
 RECIPE_CASES = [
     Case("recipe", "`learning_rate: 1e-3`, text to YAML 1.1", swap("initial_learning_rate: 0.001", "initial_learning_rate: 1e-3"), ACCEPTED),
-    Case("recipe", "`learning_rate: .nan`", swap("initial_learning_rate: 0.001", "initial_learning_rate: .nan"), "'.nan': a finite number is wanted", real=True),
+    Case("recipe", "`learning_rate: .nan`", swap("initial_learning_rate: 0.001", "initial_learning_rate: .nan"), "'.nan': it must be a finite number", real=True),
     recipe_case("epochs", 0, "epochs: Input should be greater than or equal to 1, not 0"),
     recipe_case("epochs", "ten", "epochs: Input should be a valid integer, not 'ten'"),
     recipe_case("batch_size", 0, "batch_size: Input should be greater than or equal to 1, not 0"),
