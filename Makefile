@@ -87,7 +87,7 @@ ifeq ($(ONLY),)
 	@coverage combine -q
 	@coverage report
 else
-	@python -m pytest -q -n0 tests/$(ONLY)
+	@python -m pytest -q tests/$(ONLY)
 endif
 
 test-all: setup test-browser  ## All tests, the slow ones too: every fault, other places, servers

@@ -18,8 +18,8 @@ from support.snapshot import Snapshot
 RECOVERS: dict[str, tuple[str, list[str]]] = {
     "429 with Retry-After": ("DownloadDataFiles", ["429:1"]),
     "500 once": ("DownloadDataFiles", ["500"]),
-    "503 once, at signing in": ("IntrospectToken", ["503"]),
-    "500 told under 200": ("DownloadDataFiles", ["200=500"]),
+    "503 once, when signing in": ("IntrospectToken", ["503"]),
+    "500 inside an HTTP 200": ("DownloadDataFiles", ["200=500"]),
     "503 once": ("GET", ["503"]),
     "connection reset": ("DownloadDataFiles", ["reset"]),
     "body cut once": ("GET", ["cut"]),
@@ -33,9 +33,9 @@ ENDS: dict[str, tuple[str, list[str], str]] = {
     "403, rules not accepted": (
         "DownloadDataFiles", ["403!"], f"accept the competition's rules at https://www.kaggle.com/competitions/{SLUG}/rules",
     ),
-    "500 for ever": ("DownloadDataFiles", ["500!"], "Kaggle has a fault (500"),
+    "500 every time": ("DownloadDataFiles", ["500!"], "Kaggle has a fault (500"),
     "body cut every time": ("GET", ["cut!"], "Kaggle"),
-    "HTML for ever": ("GET", ["html!"], "Kaggle sent other files"),
+    "HTML every time": ("GET", ["html!"], "Kaggle sent other files"),
     "member `../`": ("GET", ["dotdot!"], "which points outside of it"),
     "member with an absolute path": ("GET", ["absolute!"], "which points outside of it"),
     "member that is a link": ("GET", ["link!"], "which points outside of it"),
@@ -52,7 +52,7 @@ def test_a_download_gets_over(kaggle: Kaggle, seen: Snapshot, fault: str) -> Non
     assert (code, said) == (0, "")
     assert whole()
     assert kaggle.faults[call] == []
-    seen.check("download", fault, "goes on by itself", "0", "the files, whole")
+    seen.check("download", fault, "retried, then succeeds", "0", "complete files")
 
 
 @pytest.mark.slow
@@ -70,7 +70,7 @@ def test_a_download_that_cannot_be_ends_in_one_line_and_a_rerun_recovers(
     kaggle.faults.clear()
     assert outcome(lambda: fetch(load_settings())) == (0, "")
     assert whole()
-    seen.check("download", fault, said, "1", "nothing; a rerun fetches them")
+    seen.check("download", fault, said, "1", "nothing; a rerun downloads them")
 
 
 @pytest.mark.slow
@@ -79,7 +79,7 @@ def test_a_silent_server_is_given_up(kaggle: Kaggle, seen: Snapshot) -> None:
     code, said = outcome(lambda: fetch(impatient(4)))
     assert (code, said) == (1, "Kaggle has not answered for 4 s (download)")
     assert not whole()
-    seen.check("download", "silence", said, "1", "nothing; a rerun fetches them")
+    seen.check("download", "silence", said, "1", "nothing; a rerun downloads them")
 
 
 @pytest.mark.slow
@@ -87,7 +87,7 @@ def test_a_download_that_stalls_halfway_is_begun_again(kaggle: Kaggle, seen: Sna
     kaggle.faults["GET"] = ["stall-halfway"]
     assert outcome(lambda: fetch(impatient(6))) == (0, "")
     assert whole()
-    seen.check("download", "stalls halfway", "goes on by itself", "0", "the files, whole")
+    seen.check("download", "stalls halfway", "retried, then succeeds", "0", "complete files")
 
 
 def test_no_credentials_and_no_such_competition(
@@ -97,7 +97,7 @@ def test_no_credentials_and_no_such_competition(
     other = settings.changed(competition={"slug": "no-such"})
     code, said = outcome(lambda: fetch(other))
     assert (code, "no competition 'no-such' (404)" in said) == (1, True)
-    seen.check("download", "404", said, "1", "nothing; a rerun fetches them")
+    seen.check("download", "404", said, "1", "nothing; a rerun downloads them")
     monkeypatch.delenv("KAGGLE_API_TOKEN")
     code, said = outcome(lambda: fetch(settings))
     assert code == 1

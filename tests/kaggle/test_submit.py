@@ -32,7 +32,7 @@ SUBMITS: dict[str, tuple[str, list[str]]] = {
     "429 with Retry-After, at the start": ("StartSubmissionUpload", ["429:1"]),
     "500 in place of the answer, not accepted": ("CreateSubmission", ["500"]),
     "reset before it was accepted": ("CreateSubmission", ["reset"]),
-    "500 told under 200, not accepted": ("CreateSubmission", ["200=500"]),
+    "500 inside an HTTP 200, not accepted": ("CreateSubmission", ["200=500"]),
     "answer lost after it was accepted": ("CreateSubmission", ["lost"]),
     "answer lost, and the list is down at first": ("CreateSubmission", ["lost"]),
 }  # fmt: skip
@@ -63,7 +63,7 @@ def test_it_is_sent_once_whatever_happens(
 REFUSES: dict[str, tuple[str, list[str], str, str]] = {
     "401": ("StartSubmissionUpload", ["401!"], "Kaggle refuses the credentials (401)", "error"),
     "403, rules not accepted": ("StartSubmissionUpload", ["403!"], "accept the competition's rules", "error"),
-    "PUT refused for ever": ("PUT", ["503!"], "Kaggle did not accept the file", "error"),
+    "PUT refused every time": ("PUT", ["503!"], "Kaggle did not accept the file", "error"),
     "answer lost, and the list is down": ("CreateSubmission", ["lost"], "it is unclear whether the submission counted", "unclear"),
 }  # fmt: skip
 
@@ -102,7 +102,7 @@ LISTS: dict[str, tuple[str, list[str], str]] = {
     "list: silence": ("ListSubmissions", ["stall!"], "Kaggle has not answered for 4 s (submissions)"),
     "limits: 503 once": ("GetSubmissionLimits", ["503"], ""),
     "limits: 403": ("GetSubmissionLimits", ["403!"], "accept the competition's rules"),
-    "limits: 500 for ever": ("GetSubmissionLimits", ["500!"], "Kaggle has a fault (500, limits)"),
+    "limits: 500 every time": ("GetSubmissionLimits", ["500!"], "Kaggle has a fault (500, limits)"),
     "limits: silence": ("GetSubmissionLimits", ["stall!"], "Kaggle has not answered for 4 s (limits)"),
 }  # fmt: skip
 
@@ -124,7 +124,7 @@ def test_asking_without_sending(kaggle: Kaggle, seen: Snapshot, fault: str) -> N
     assert LEDGER.read_bytes() == before
     assert len(kaggle.submissions) == 1
     doing = "sync" if call == "ListSubmissions" else "submit --dry-run"
-    seen.check(doing, fault, said or "goes on by itself", str(code), "ledger as it was")
+    seen.check(doing, fault, said or "retried, then succeeds", str(code), "ledger as it was")
 
 
 def test_with_no_submission_yet_a_sync_has_nothing_to_do(
@@ -141,7 +141,13 @@ def test_with_no_submission_yet_a_sync_has_nothing_to_do(
     assert read_ledger() == []
     who = {what: said for what, _, said in doctor.kaggle_ready(load_settings())}
     assert who["Kaggle"] == "legacy api key of tester"
-    seen.check("sync", "none made yet; the client warns on stdout", "an empty table", "0", "empty")
+    seen.check(
+        "sync",
+        "none made yet; the client warns on stdout",
+        '"nothing has been sent yet"',
+        "0",
+        "empty",
+    )
 
 
 @pytest.mark.slow
@@ -153,7 +159,9 @@ def test_a_score_that_does_not_come_is_got_later(
     assert submit(wait=0.5) == (0, "")
     assert "no score yet" in capsys.readouterr().out
     assert read_ledger()[0].status == "pending"
-    seen.check("score", "PENDING for ever", "no score yet; `--sync` gets it later", "0", "pending")
+    seen.check(
+        "score", "PENDING every time", "no score yet; `--sync` gets it later", "0", "pending"
+    )
     kaggle.status = "COMPLETE"
     upload.sync(load_settings())
     assert read_ledger()[0].public_score == "0.99100"
