@@ -53,6 +53,7 @@ def test_every_picture_is_there_of_a_size_to_see_and_none_is_blank(finished: Pat
     assert not plt.get_fignums()
 
 
+@pytest.mark.slow
 def test_the_same_picture_is_the_same_file(finished: Path) -> None:
     before = {path: path.read_bytes() for path in FOLDER.glob("*.png")}
     make_blend(load_settings())

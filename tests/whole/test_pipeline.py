@@ -153,6 +153,7 @@ def test_a_second_repro_does_nothing(done: Path) -> None:
     assert "up to date" in run(done, "dvc", "repro")
 
 
+@pytest.mark.slow
 def test_dvcs_own_commands_have_something_to_say(done: Path) -> None:
     assert "leaderboard_accuracy" in run(done, "dvc", "metrics", "show")
     assert "train@tiny" in run(done, "dvc", "dag")
