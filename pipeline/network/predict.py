@@ -29,9 +29,14 @@ def predict(model: keras.Model, images: np.ndarray, recipe: Recipe) -> np.ndarra
         scaled = scaling(tf.cast(batch, tf.float32))
         if recipe.views == 1:
             return network(scaled, training=False)
-        total = tf.zeros((tf.shape(batch)[0], model.output_shape[-1]))
-        for number in tf.range(tf.constant(recipe.views, tf.int64)):
-            total += network(view(scaled, number, recipe.augmentation), training=False)
+
+        def add_view(number: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            seen = view(scaled, number, recipe.augmentation)
+            return number + 1, total + network(seen, training=False)
+
+        # Not a `for`: TensorFlow cannot translate one on Python 3.13.
+        start = (tf.constant(0, tf.int64), tf.zeros((tf.shape(batch)[0], model.output_shape[-1])))
+        _, total = tf.while_loop(lambda number, _: number < recipe.views, add_view, start)
         return total / recipe.views
 
     step = tf.function(step, reduce_retracing=True)
