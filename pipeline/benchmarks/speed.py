@@ -57,7 +57,7 @@ def measure_speed(
                 helpers.submit(_rates, bare, digits, classes, precision) for _ in range(at_once)
             ]
             ours, ceiling = np.sum([job.result() for job in jobs], axis=0).tolist()
-            measured.append((ours, rows / median(stock()), ceiling))
+            measured.append((ours, rows / stock(), ceiling))
     rates = [median(rate) for rate in zip(*measured, strict=True)]
     names = ("images_per_second", "stock_images_per_second", "ceiling_images_per_second")
     ratios = {
@@ -100,7 +100,7 @@ def _rates(recipe: Recipe, digits: Digits, classes: int, precision: str) -> tupl
 
 
 def stock_epochs(recipe: Recipe, digits: Digits, classes: int) -> Any:
-    """A function that trains some epochs as notebooks do, and returns the seconds of each.
+    """A function that trains some epochs as notebooks do, and returns the seconds of one.
 
     Keras's own layers in float32 in a `Sequential`, fed by `ImageDataGenerator`, which changes
     images one by one; from an array in memory where the recipe changes none.
@@ -131,30 +131,13 @@ def stock_epochs(recipe: Recipe, digits: Digits, classes: int) -> Any:
         )
         arguments = {"x": generator.flow(pixels, labels, batch_size=recipe.batch_size)}
 
-    def epochs() -> list[float]:
-        clock = _Clock()
+    def seconds() -> float:
+        started = time.perf_counter()
         with warnings.catch_warnings(action="ignore"):
-            model.fit(**arguments, epochs=EPOCHS, callbacks=[clock], verbose=0)
-        return clock.seconds
+            model.fit(**arguments, epochs=EPOCHS, verbose=0)
+        return (time.perf_counter() - started) / EPOCHS
 
-    return epochs
-
-
-class _Clock(keras.callbacks.Callback):
-    """The seconds of each epoch, from its beginning to its end, as `fit` takes them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seconds: list[float] = []
-        self.started = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Start the clock."""
-        self.started = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Stop it."""
-        self.seconds.append(time.perf_counter() - self.started)
+    return seconds
 
 
 def layers_seconds(

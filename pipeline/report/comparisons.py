@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.base.paths import SCORES
 from pipeline.evaluation.scores import beyond_chance, difference_error
-from pipeline.kaggle.ledger import number, read_ledger
+from pipeline.kaggle.ledger import Row, read_ledger
 from pipeline.provenance.revision import git
 from pipeline.report.facts import Run, table
 
@@ -60,20 +60,9 @@ def earlier_runs(run: Run) -> list[dict[str, Any]]:
     return shown
 
 
-def sent() -> list[dict[str, Any]]:
+def sent() -> list[Row]:
     """The last rows of the ledger, newest first."""
-    return [
-        {
-            "time": row.time[:16].replace("T", " "),
-            "to": row.destination,
-            "cv": number(row.cv_accuracy),
-            "public": number(row.public_score),
-            "status": row.status,
-            "revision": row.revision[:7] + ("*" if row.dirty == "true" else ""),
-            "message": row.message,
-        }
-        for row in reversed(read_ledger()[-MOST:])
-    ]
+    return read_ledger()[: -MOST - 1 : -1]
 
 
 def published(run: Run) -> list[dict[str, Any]]:

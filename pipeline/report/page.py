@@ -12,6 +12,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import AGAIN, read_json, write_text
 from pipeline.base.paths import BLENDED, TRAINED
 from pipeline.base.settings import Settings, load_settings
+from pipeline.kaggle.ledger import number
 from pipeline.provenance.dvc import stale_stages
 from pipeline.provenance.revision import git_state
 from pipeline.provenance.stage import stage_seconds
@@ -84,6 +85,7 @@ def render(run: Run) -> str:
         "earlier": earlier,
         "last": next((each for each in earlier if not each["same"]), None),
         "sent": sent(),
+        "number": number,
         "published": published(run),
         "advice": advice(run),
         "pictures": pictures(run),

@@ -12,11 +12,7 @@ class Entry:
 
     run: str
     time: int = field(default_factory=lambda: int(time.time() * 1000))  # ms since 1970, UTC
-
-    @property
-    def copies(self) -> set[str]:
-        """The kept copies of files that it refers to: see `journal.keep`."""
-        return set()
+    files: dict[str, str] = field(default_factory=dict)  # copies it refers to, see `journal.keep`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,29 +69,17 @@ class DataUsed(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class File(Entry):
-    """An artifact."""
+    """An artifact; `files` has its copy as `file`."""
 
     name: str
-    copy: str
-
-    @property
-    def copies(self) -> set[str]:
-        """Its copy."""
-        return {self.copy}
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoggedModel(Entry):
-    """Networks as one model."""
+    """Networks as one model; `files` has them by the names that the plan gives them."""
 
     plan: dict[str, Any]  # see `model_plan`
-    files: dict[str, str]  # the copies, by the names the plan gives them
     rows_sha256: str | None = None  # of the rows that judge it; None: not for the registry
-
-    @property
-    def copies(self) -> set[str]:
-        """Its networks."""
-        return set(self.files.values())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -115,4 +115,4 @@ def keep(path: Path) -> str:
 
 
 def _copies(journal: Journal) -> set[str]:
-    return {name for entry in journal.entries() for name in entry.copies}
+    return {name for entry in journal.entries() for name in entry.files.values()}

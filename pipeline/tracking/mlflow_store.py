@@ -150,7 +150,7 @@ class Store:
 
     def log_file(self, run_id: str, entry: entries.File) -> None:
         """Send a file."""
-        kept = KEPT / entry.copy
+        kept = KEPT / entry.files["file"]
         if kept.exists():
             plain = kept.parent / run_id / entry.name  # an artifact is named as its file is
             plain.parent.mkdir(exist_ok=True)

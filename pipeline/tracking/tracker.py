@@ -90,7 +90,7 @@ class Run:
     def log_file(self, path: Path) -> None:
         """Log a file as an artifact."""
         if self.name and (copy := _kept(path)):
-            self._append(entries.File, name=path.name, copy=copy)
+            self._append(entries.File, name=path.name, files={"file": copy})
 
     def log_model(
         self, plan: dict[str, Any], members: dict[str, Path], rows_sha256: str | None = None

@@ -28,7 +28,7 @@ def test_it_counts_what_is_left_and_sends_it(
         entries.Start(run="one", name="train x", **start),
         entries.Metrics(run="one", metrics=[("loss", 3.0, 1), ("loss", float("nan"), 2)]),
         entries.DataUsed(run="one", name="train", digest="ab", rows=9, use="training"),
-        entries.File(run="one", name="note.txt", copy=keep(Path("note.txt"))),
+        entries.File(run="one", name="note.txt", files={"file": keep(Path("note.txt"))}),
         entries.Start(run="two", name="fold 1", **start | {"parent": "one", "child": True}),
     ):
         journal.append(entry)
