@@ -14,8 +14,10 @@ from rich.table import Table
 
 from pipeline.base.console import console, say
 from pipeline.base.errors import UserError
+from pipeline.base.paths import SCORES
 from pipeline.base.settings import Settings, load_settings
 from pipeline.evaluation.scores import beyond_chance, difference_error
+from pipeline.provenance.revision import git
 
 
 def scores_on(deal: int, changes: list[str]) -> dict[str, float]:
@@ -26,13 +28,9 @@ def scores_on(deal: int, changes: list[str]) -> dict[str, float]:
     command = ["dvc", "exp", "run", "--temp", "--force", "--name", name, *flags]
     if subprocess.run(command).returncode:
         raise UserError(f"the run on deal {deal} failed; its own message is above")
-    head = ["git", "rev-parse", "HEAD"]  # an experiment is kept under the commit it began from
-    base = subprocess.run(head, capture_output=True, text=True, check=True).stdout.strip()
+    base = git("rev-parse", "HEAD")  # an experiment is kept under the commit it began from
     reference = f"refs/exps/{base[:2]}/{base[2:]}/{name}"
-    shown = ["git", "show", f"{reference}:submissions/metrics.json"]
-    scores: dict[str, float] = json.loads(
-        subprocess.run(shown, capture_output=True, text=True, check=True).stdout
-    )
+    scores: dict[str, float] = json.loads(git("show", f"{reference}:{SCORES}"))
     return scores
 
 

@@ -121,9 +121,7 @@ def calibration(bins: pd.DataFrame, path: Path, title: str) -> None:
         drawn.suptitle(title)
         left, right = axes.flat
         left.plot([0, 1], [0, 1], color=OTHER, linestyle="--", label="as sure as right")
-        left.vlines(
-            bins["confidence"], bins["low"], bins["high"], color=GOOD, alpha=0.45, linewidth=5
-        )
+        left.vlines(bins["confidence"], bins["low"], bins["high"], **INTERVAL)
         left.plot(bins["confidence"], bins["accuracy"], "o", color=GOOD, label="bins, 95% interval")
         left.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
         left.legend(loc="lower right")

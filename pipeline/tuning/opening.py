@@ -43,7 +43,8 @@ def open_study(settings: Settings, name: str, data: Data, resume: bool = False) 
     It begins with the recipe's own values and the best of the study in experiments/studies. With
     `resume` it is that study itself, if nothing that decides its trials has changed.
     """
-    recipe, tasks, pruner = load_recipe(name), _tasks(settings, name, data), settings.tune.pruner
+    recipe, pruner = load_recipe(name), settings.tune.pruner
+    tasks = _tasks(settings, name, recipe, data)
     space = {key: search.model_dump() for key, search in recipe.search.items()}
     decides = [pruner, *(fingerprint(task, data) for task in tasks)]
     own, committed = recipe.own_choices(), _committed(name)
@@ -58,9 +59,8 @@ def open_study(settings: Settings, name: str, data: Data, resume: bool = False) 
         yield Study(name, recipe, tasks, data, pruner, first, key, path, study)
 
 
-def _tasks(settings: Settings, name: str, data: Data) -> list[Task]:
+def _tasks(settings: Settings, name: str, recipe: Recipe, data: Data) -> list[Task]:
     """The tasks of the recipe's own values, one a fold, on the rows that trials see."""
-    recipe = load_recipe(name)
     rows = tuple(tuning_rows(settings, data.train_labels, data.folds).tolist())
     epochs = settings.tune.epochs or recipe.epochs
     return [
