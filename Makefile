@@ -21,7 +21,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro best deals submit doctor score report ui tune benchmark-tune tracking-server test test-all test-browser test-docs chaos audit lint format benchmark benchmark-speed benchmark-csv lock clean-cache
+.PHONY: help setup quick repro try compare take back best deals submit doctor score report ui tune benchmark-tune tracking-server test test-all test-browser test-docs chaos audit lint format benchmark benchmark-speed benchmark-csv lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -38,14 +38,27 @@ setup: .venv/ready  ## Make .venv with the pinned packages; the other targets do
 	@$(INSTALL) requirements/base.txt
 	@touch $@
 
-repro: setup  ## Run the pipeline: data, tuning, training, blend, submission file, score
-	@python -m pipeline check
-	@dvc repro
-	@python -m pipeline report
+quick: setup  ## The whole road in two minutes: data, training, submission file, score, report
+	@python -m pipeline quick
 
-best: setup  ## The long run, resumable, in a folder of its own; then: dvc exp apply best
-	@python -m pipeline check
-	@dvc exp run --temp --force --name best $(BEST:%=-S %)
+repro: setup  ## The full run: data, tuning, training, blend, submission file, score, report
+	@python -m pipeline repro
+
+try: export TRY_CHANGES = $(value SET)
+try: setup  ## An experiment in a folder apart: make try NAME=longer SET="train.epochs=30"
+	@python -m pipeline try $(NAME) --set "$$TRY_CHANGES"
+
+compare: setup  ## Every result in one table: what changed, scores, whether it is chance
+	@python -m pipeline compare
+
+take: setup  ## Put a result in place: make take NAME=longer
+	@python -m pipeline take $(NAME)
+
+back: setup  ## Return to the result before
+	@python -m pipeline back
+
+best: setup  ## The long run, resumable, in a folder apart; then: make take NAME=best
+	@python -m pipeline try best --set "$(BEST)"
 
 deals: setup  ## Is CV honest? The pipeline on other splits of the digits; QUICK="train.epochs=6"
 	@python -m pipeline check
@@ -58,7 +71,7 @@ tune: setup  ## A long study of one recipe, into experiments/studies: RECIPE=com
 
 submit: export SUBMIT_MESSAGE = $(value MESSAGE)
 submit: setup  ## Send submissions/submission.csv, once: make submit MESSAGE="wider network"
-	@python -m pipeline upload --message "$$SUBMIT_MESSAGE"
+	@python -m pipeline upload --message "$$SUBMIT_MESSAGE" $(FORCE:%=--force %) $(NAME:%=--name %)
 
 doctor: setup  ## Show what is ready and what is not: packages, processor, MLflow, Kaggle
 	@python -m pipeline doctor

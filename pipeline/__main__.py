@@ -19,8 +19,9 @@ class Command(NamedTuple):
     help: str
 
 
-STEPS, LOOK, CHECK, MEASURE = (
+STEPS, RUN, LOOK, CHECK, MEASURE = (
     "Steps, in order (`dvc repro` runs the first six)",
+    "Run and compare",
     "Look at a run",
     "Check and repair",
     "Measure",
@@ -33,6 +34,12 @@ COMMANDS = {
     "ensemble": Command(STEPS, "ensemble", "Blend the recipes; draw the pictures."),
     "submission": Command(STEPS, "submission", "Write, check and score the submission file."),
     "upload": Command(STEPS, "upload", "Send the submission file, once; show the ledger."),
+    "repro": Command(RUN, "runs.repro", "Run what is out of date; show the score."),
+    "try": Command(RUN, "runs.experiment", "Run with some settings changed, in a folder apart."),
+    "quick": Command(RUN, "runs.quick", "The whole road in two minutes, in a folder apart."),
+    "compare": Command(RUN, "runs.compare", "Compare the results."),
+    "take": Command(RUN, "runs.take", "Put a result in place."),
+    "back": Command(RUN, "runs.back", "Return to the result before."),
     "score": Command(LOOK, "report.summary", "Print the scores of the last run."),
     "report": Command(LOOK, "report.page", "Write the last run's report, one HTML page."),
     "ui": Command(LOOK, "tracking.ui", "Browse the runs in MLflow."),
@@ -40,6 +47,7 @@ COMMANDS = {
     "check": Command(CHECK, "health.check", "Check params.yaml and the recipes."),
     "doctor": Command(CHECK, "health.doctor", "Show what is ready: packages, machine, services."),
     "tracking": Command(CHECK, "tracking.flush", "Show or send what has not reached MLflow."),
+    "speed": Command(MEASURE, "training.speed", "How fast this machine trains the recipes."),
     "benchmark": Command(MEASURE, "benchmarks.published", "Run the recipes as published."),
     "benchmark-speed": Command(MEASURE, "benchmarks.speed", "Time recipes against stock Keras."),
     "benchmark-tune": Command(MEASURE, "benchmarks.tuning", "What pruning saves and costs."),

@@ -110,7 +110,8 @@ def log_blend(settings: Settings, run: Run, metrics: Blended) -> None:
         members.append(member(settings, name, recipe, list(networks), weight))
         files |= networks
     example = np.asarray(read_array(ARRAYS / "test_images.npy")[:2])
-    run.log_model(plan(settings, members, example), files, metrics.cv_rows_sha256)
+    judged = None if settings.scope else metrics.cv_rows_sha256  # less is not for the registry
+    run.log_model("blend", plan(settings, members, example), files, judged)
 
 
 def main() -> None:

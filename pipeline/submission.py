@@ -8,7 +8,9 @@ from pipeline.base.settings import Settings, load_settings
 from pipeline.data.leaderboard import leaderboard_accuracy
 from pipeline.data.results import Blended, Scores, Trained, Tuned
 from pipeline.data.submission_file import check_submission, read_labels, write_submission
+from pipeline.evaluation.scores import errors
 from pipeline.provenance.stage import stage, stage_seconds
+from pipeline.recipes.files import recipe_path
 from pipeline.report.summary import print_summary
 from pipeline.tracking.tracker import Run, Tracker
 
@@ -55,9 +57,15 @@ def main() -> None:
         scores = score(settings, blended)
         scores.write()
         digest, numbers = sha256_file(SUBMISSION), scores.model_dump(exclude_none=True)
+        numbers |= {"cv_errors": errors(scores.cv_accuracy, blended.cv_rows)}
+        board, rows = scores.leaderboard_accuracy, settings.competition.test_rows
+        if board is not None and rows:
+            numbers["leaderboard_errors"] = errors(board, rows)
         with tracker.run("submission", digest, tags={"submission_sha256": digest}) as run:
             run.log_metrics(numbers)
             run.log_file(SUBMISSION)
+            for name in settings.recipes:
+                tracker.execution().log_file(recipe_path(name))
             log_execution(tracker.execution(), settings, numbers, blended.run_key)
     say(f"{SUBMISSION}: checked against the sample")
     print_summary(settings)

@@ -1,13 +1,13 @@
 """Step 4, one a recipe: k folds -> experiments/train/<recipe>/, with out-of-fold probabilities."""
 
 import shutil
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 import typer
 
-from pipeline.base.console import duration, say
+from pipeline.base.console import say
 from pipeline.base.digests import sha256_json
 from pipeline.base.files import remove_others, replacing, write_array
 from pipeline.base.hardware import cores, describe, tf
@@ -17,19 +17,21 @@ from pipeline.data.arrays import Data, load_data
 from pipeline.data.results import Machine, Trained, Tuned
 from pipeline.data.rows import judged_rows
 from pipeline.evaluation import findings, images, plots
-from pipeline.evaluation.scores import accuracy
+from pipeline.evaluation.scores import accuracy, errors
 from pipeline.network.augment import augment
+from pipeline.network.checkpoint import Epoch
 from pipeline.network.models import check_recipe
 from pipeline.network.seeds import random_key
 from pipeline.network.task import Task
 from pipeline.provenance.stage import stage
 from pipeline.recipes.files import load_recipe, recipe_path
+from pipeline.recipes.words import recipe_lines
 from pipeline.tracking.model_plan import member, plan
 from pipeline.tracking.tracker import Run, Tracker
 from pipeline.training.cache import Result
 from pipeline.training.fingerprint import fingerprint
-from pipeline.training.folds import fold_tasks, out_of_fold
-from pipeline.training.progress import Progress
+from pipeline.training.folds import fold_tasks, out_of_fold, right_rows
+from pipeline.training.progress import Progress, later_seconds
 from pipeline.training.side_by_side import run_side_by_side, workers
 
 FILES = {"oof.npy", "test.npy", "history.csv", "curves.png", "augmented.png", "metrics.json"}
@@ -56,26 +58,60 @@ def train_all(settings: Settings, tasks: list[Task], data: Data, run: Run) -> li
         f"{tasks[0].precision}"
     )
     results = []
-    jobs = [(task, data) for task in tasks]
-    trained = run_side_by_side(jobs, at_once, Progress(name, tasks, at_once))
-    for task, result in zip(tasks, trained, strict=True):
-        results.append(result)
-        log_fold(settings, run, task, result, data)
+    learned, held_out = (len(rows) for rows in tasks[0].split(data.folds))
+    predicted = (len(data.test_images) + held_out) * tasks[0].recipe.views
+    later = later_seconds(f"train@{name}")
+    runs = FoldRuns(settings, run, data)
+    with Progress(tasks, at_once, learned, predicted, later).shown() as progress:
+
+        def report(task: Task, history: list[Epoch]) -> None:
+            progress(task, history)
+            runs.epoch(task, history)
+
+        trained = run_side_by_side([(task, data) for task in tasks], at_once, report)
+        for task, result in zip(tasks, trained, strict=True):
+            results.append(result)
+            rows = len(result.held_out)
+            right = int(right_rows(result, data.train_labels).sum())
+            progress.finished(task, rows - right, rows)
+            runs.finished(task, result)
     return results
 
 
-def log_fold(settings: Settings, parent: Run, task: Task, result: Result, data: Data) -> None:
-    """Log a finished fold as a child of the recipe's run."""
-    score = accuracy(result.probabilities, data.train_labels[result.held_out])
-    with parent.child(f"{task.name} {task.label}", result.fingerprint) as run:
-        run.log_history(result.history)
+class FoldRuns:
+    """The folds' runs in MLflow: each exists while its network trains, and its curves grow."""
+
+    def __init__(self, settings: Settings, parent: Run, data: Data) -> None:
+        self.settings, self.parent, self.data = settings, parent, data
+        self.open: dict[str, Run] = {}
+
+    def epoch(self, task: Task, history: list[Epoch]) -> None:
+        """Log an epoch that has ended; with the first of this process, those before it."""
+        known = task.label in self.open
+        self._run(task).log_history(history[-1:] if known else history)
+
+    def _run(self, task: Task) -> Run:
+        if task.label not in self.open:
+            key = fingerprint(task, self.data)
+            self.open[task.label] = self.parent.begin(f"{task.name} {task.label}", key)
+        return self.open[task.label]
+
+    def finished(self, task: Task, result: Result) -> None:
+        """Log what a network scored, and the network itself; end its run."""
+        known, run = task.label in self.open, self._run(task)
+        if not known:  # its result was in the cache
+            run.log_history(result.history)
+        rows = len(result.held_out)
+        right = accuracy(result.probabilities, self.data.train_labels[result.held_out])
         seconds = sum(row["seconds"] for row in result.history)
-        rows = (len(data.train_labels) - len(result.held_out)) * len(result.history)
-        times = {"fold_seconds": result.seconds, "images_per_second": rows / seconds}
-        run.log_metrics({"fold_accuracy": score} | times)
-        network = member(settings, task.name, task.recipe, ["network"])
-        example = np.asarray(data.train_images[result.held_out[:2]])
-        run.log_model(plan(settings, [network], example), {"network": result.model})
+        learned = (len(self.data.train_labels) - rows) * len(result.history)
+        times = {"fold_seconds": result.seconds, "images_per_second": learned / seconds}
+        run.log_metrics({"fold_accuracy": right, "fold_errors": errors(right, rows)} | times)
+        network = member(self.settings, task.name, task.recipe, ["network"])
+        example = np.asarray(self.data.train_images[result.held_out[:2]])
+        name = f"{task.name}-{task.label}".replace(" ", "-")
+        run.log_model(name, plan(self.settings, [network], example), {"network": result.model})
+        run.end()
 
 
 def write_results(tasks: list[Task], results: list[Result], oof: np.ndarray, data: Data) -> None:
@@ -131,6 +167,7 @@ def score(
         cv_accuracy=accuracy(oof[judged], labels[judged]),
         cv_accuracy_std=float(np.std(folds, ddof=1)),
         folds=folds,
+        fold_rows=[int(rows.sum()) for rows in of_fold],
         seconds=sum(result.seconds for result in results),
         run_key=run_key(tasks, data),
         epochs=tasks[0].epochs,
@@ -158,7 +195,7 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
     with stage(f"train-{recipe}"):
         data = load_data()
         tasks = make_tasks(settings, recipe, data)
-        params = {"recipe": {"name": recipe} | tasks[0].recipe.model_dump(exclude={"search"})}
+        params: dict[str, Any] = {recipe: recipe_lines(tasks[0].recipe.model_dump())}
         params |= {"resolved": {"epochs": tasks[0].epochs, "precision": tasks[0].precision}}
         params |= {"machine": describe(), "data_sha256": data.digests}
         with Tracker(settings).run(f"train {recipe}", run_key(tasks, data), params) as run:
@@ -176,7 +213,7 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
             )
             for picture in ("curves.png", "augmented.png"):
                 run.log_file(TRAINED / recipe / picture)
-    say(
-        f"{recipe}: CV accuracy {metrics.cv_accuracy:.5f}; its networks took "
-        f"{duration(metrics.seconds)} in total"
-    )
+            run.log_file(recipe_path(recipe))
+    rows = sum(metrics.fold_rows)
+    wrong = errors(metrics.cv_accuracy, rows)
+    say(f"{recipe}: CV accuracy {metrics.cv_accuracy:.5f}, {wrong:,} errors of {rows:,} rows")

@@ -60,11 +60,8 @@ def log_trial(study: Study, parent: Run, number: int, trial: FrozenTrial) -> Non
     name, tags = f"{study.name} trial {number + 1}", {"state": trial.state.name}
     with parent.child(name, key, params={"trial": trial.params}, tags=tags) as run:
         for fold, curve in curves.items():
-            with run.child(f"{name} fold {int(fold) + 1}", f"{key}/{fold}") as child:
-                rows = [{"epoch": at, "val_accuracy": each} for at, each in enumerate(curve, 1)]
-                child.log_history(rows)
-                if int(fold) in trial.intermediate_values:
-                    child.log_metrics({"fold_accuracy": trial.intermediate_values[int(fold)]})
+            held_out = f"fold{int(fold) + 1}_val_accuracy"
+            run.log_history([{"epoch": at, held_out: each} for at, each in enumerate(curve, 1)])
         metrics = {"seconds": trial.user_attrs.get("seconds", 0.0), "folds": len(curves)}
         if not pruned(trial) and trial.value is not None:
             metrics["accuracy"] = trial.value

@@ -1,9 +1,10 @@
 """Step 7: submissions/submission.csv sent once, and a row in the ledger: its code and its score."""
 
+import os
 import secrets
+import sys
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from rich.table import Table
 from pipeline.base.console import console, say, warn
 from pipeline.base.digests import sha256_file, sha256_json
 from pipeline.base.errors import UserError
-from pipeline.base.paths import RAW, SUBMISSION
+from pipeline.base.paths import EXPERIMENTS, RAW, ROOT, SUBMISSION
 from pipeline.base.settings import Settings, load_settings
 from pipeline.data.leaderboard import leaderboard_accuracy
 from pipeline.data.results import Scores
@@ -36,6 +37,7 @@ from pipeline.kaggle.ledger import (
     read_ledger,
     write_ledger,
 )
+from pipeline.kaggle.refusals import Refusal, refusals
 from pipeline.kaggle.service import ServiceError
 from pipeline.kaggle.submissions import (
     destination,
@@ -45,33 +47,25 @@ from pipeline.kaggle.submissions import (
     synced,
     wait_for_score,
 )
-from pipeline.provenance.revision import git_state
+from pipeline.provenance.history import keep_revision
+from pipeline.provenance.revision import git
 
-PICTURE = Path("experiments/ledger.png")
-
-
-class Refusal(StrEnum):
-    """Why a file is not sent unless the user insists, with `--force` and this name."""
-
-    SENT = "sent"
-    UNCOMMITTED = "uncommitted"
-    LOWER_CV = "lower-cv"
+PICTURE = ROOT / "experiments/ledger.png"
 
 
 def describe_file(settings: Settings, message: str) -> Row:
     """A row for the file at hand: where it came from, and its CV score."""
     check_submission(SUBMISSION, RAW / "sample_submission.csv", settings.competition)
     # Imported here: they take seconds, and a bad file is refused before.
-    from pipeline.provenance.dvc import made_by_head
+    from pipeline.provenance.dvc import made_by_this_project
     from pipeline.tracking.submissions import find_submission
 
-    digest, state, scores = sha256_file(SUBMISSION), git_state(), Scores.read()
-    state["git_dirty"] = str(state["git_dirty"] == "true" or not made_by_head(SUBMISSION)).lower()
+    digest, scores = sha256_file(SUBMISSION), Scores.read()
     return Row(
         time=datetime.now(UTC).isoformat(timespec="milliseconds"),
         sha256=digest,
-        revision=state["git_revision"],
-        dirty=state["git_dirty"],
+        revision=keep_revision(f"the submission {digest[:12]}"),
+        dirty=str(not made_by_this_project(SUBMISSION)).lower(),
         params_sha256=sha256_json(settings.model_dump(mode="json")),
         run_id=find_submission(settings, digest) or "",
         cv_accuracy=str(scores.cv_accuracy),
@@ -82,33 +76,13 @@ def describe_file(settings: Settings, message: str) -> Row:
     )
 
 
-def refusals(row: Row, rows: list[Row]) -> dict[Refusal, str]:
-    """The reasons not to send this file."""
-    found = {}
-    sent = [
-        old for old in rows if old.destination == row.destination and old.status not in ("", ERROR)
-    ]
-    twice = [old for old in sent if old.sha256 == row.sha256]
-    if twice:
-        found[Refusal.SENT] = f"this very file was sent on {twice[-1].time[:16]}"
-    if row.dirty == "true":
-        found[Refusal.UNCOMMITTED] = (
-            "code, settings or dvc.lock differ from the revision checked out, which could not make "
-            "this file again; commit them"
-        )
-    best = max((number(old.cv_accuracy) or 0.0 for old in sent), default=0.0)
-    if float(row.cv_accuracy) < best:
-        found[Refusal.LOWER_CV] = f"its CV {row.cv_accuracy} is below the best sent, {best}"
-    return found
-
-
 def show(settings: Settings, row: Row, rows: list[Row]) -> None:
     """Show what is about to be sent, and what was sent last."""
     table = Table(show_header=False, box=None)
     table.add_row("file", f"{SUBMISSION}, sha256 {row.sha256[:12]}...")
     low, high = float(row.cv_accuracy_low), float(row.cv_accuracy_high)
     table.add_row("CV", f"{float(row.cv_accuracy):.5f} (95% interval {low:.5f} to {high:.5f})")
-    table.add_row("from", f"revision {row.revision[:8]}{' and changes' * (row.dirty == 'true')}")
+    table.add_row("code", f"git show {row.revision[:10]}")
     mine = [old for old in rows if old.destination == row.destination and old.public_score]
     if mine:
         last = mine[-1]
@@ -180,9 +154,11 @@ def submit(
     show(settings, row, read_ledger())
     with ledger_locked():  # between this look at the ledger and the row in it, no other may send
         rows = read_ledger()
-        against = {name: why for name, why in refusals(row, rows).items() if name not in force}
+        against = {
+            name: why for name, why in refusals(settings, row, rows).items() if name not in force
+        }
         if against:
-            why = "; ".join(f"{why} (--force {name})" for name, why in against.items())
+            why = "; ".join(f"{why} (FORCE={name})" for name, why in against.items())
             raise UserError(f"not sent: {why}")
         if dry_run:
             say("not sent: --dry-run")
@@ -219,6 +195,23 @@ def sync(settings: Settings) -> None:
     print_ledger(rows)
 
 
+def in_folder_of(name: str) -> None:
+    """Become the same command in an experiment's folder, where its code and files are.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    project = EXPERIMENTS / name / git("rev-parse", "--show-prefix")
+    if not (project / SUBMISSION).exists():
+        hint = f"`make take NAME={name}` puts a result in place, `make submit` sends what is"
+        raise UserError(f"{project / SUBMISSION} is missing; {hint}")
+    at = sys.argv.index("--name")
+    arguments = [*sys.argv[1:at], *sys.argv[at + 2 :]]
+    given = {"PIPELINE_ROOT": str(Path.cwd()), "PIPELINE_EXPERIMENT": name}
+    os.chdir(project)
+    os.execve(sys.executable, [sys.executable, "-m", "pipeline", *arguments], os.environ | given)
+
+
 def main(
     message: Annotated[str, typer.Option("--message", "-m", help="What is new in this file.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, but send nothing.")] = False,
@@ -232,8 +225,11 @@ def main(
     show_ledger: Annotated[
         bool, typer.Option("--ledger", help="Send nothing; print the ledger, best first.")
     ] = False,
+    name: Annotated[str, typer.Option(help="The file of an experiment of `make try`.")] = "",
 ) -> None:
     """Send submissions/submission.csv to Kaggle, or to the local leaderboard."""
+    if name:
+        in_folder_of(name)
     if show_ledger:
         rows = read_ledger()
         print_ledger(rows)

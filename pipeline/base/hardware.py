@@ -6,11 +6,10 @@ leaves them as they are.
 """
 
 import os
-import platform
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
+from pipeline.base.processor import cores, family_model, processor, processor_name
 from pipeline.base.quiet import without_start_up_noise
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -23,14 +22,7 @@ with without_start_up_noise():
 # Each fold is a new network, traced once by design; TensorFlow takes that for a mistake.
 tf.get_logger().addFilter(lambda record: "retracing" not in record.getMessage())
 
-__all__ = ["cores", "describe", "has_gpu", "keras", "resolve_precision", "tf", "use_threads"]
-
-
-def cores() -> int:
-    """The processor's cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+__all__ = ["cores", "describe", "has_bfloat16", "has_gpu", "keras", "tf", "use_threads"]
 
 
 def has_gpu() -> bool:
@@ -53,26 +45,14 @@ if not has_gpu():
         use_threads(1)
 
 
-def _processor() -> dict[str, str]:
-    """Linux's own description of the first processor; empty elsewhere."""
-    try:
-        first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
-    except OSError:
-        return {}
-    pairs = (line.split(":", 1) for line in first.splitlines() if ":" in line)
-    return {key.strip(): value.strip() for key, value in pairs}
-
-
-def resolve_precision(wanted: str) -> str:
-    """`auto` becomes `mixed_bfloat16` where the processor or GPU multiplies it, else `float32`."""
-    if wanted != "auto":
-        return wanted
+def has_bfloat16() -> bool:
+    """Whether the processor, or the first GPU, multiplies bfloat16."""
     if has_gpu():
         gpu = tf.config.list_physical_devices("GPU")[0]
         capability = tf.config.experimental.get_device_details(gpu).get("compute_capability", (0,))
-        return "mixed_bfloat16" if capability >= (8,) else "float32"
-    flags = _processor().get("flags", "").split()
-    return "mixed_bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
+        return bool(capability >= (8,))
+    flags = processor().get("flags", "").split()
+    return bool({"avx512_bf16", "amx_bf16"} & set(flags))
 
 
 def describe() -> dict[str, Any]:
@@ -82,8 +62,8 @@ def describe() -> dict[str, Any]:
         for gpu in tf.config.list_physical_devices("GPU")
     ]
     return {
-        "processor": _processor().get("model name") or platform.processor(),
-        "family_model": "/".join(_processor().get(key, "") for key in ("cpu family", "model")),
+        "processor": processor_name(),
+        "family_model": family_model(),
         "threads": tf.config.threading.get_intra_op_parallelism_threads() or cores(),
         "gpus": details,
         # Threads and kernels may be set from outside; another number of threads, other bits.

@@ -12,8 +12,13 @@ TRAINED = Path("experiments/train")  # one folder a recipe
 BLENDED = Path("experiments/ensemble")
 SUBMISSION = Path("submissions/submission.csv")
 SCORES = Path("submissions/metrics.json")
-# In `dvc exp run --temp` the working directory is a copy, and DVC_ROOT names the original. Local
-# state stays in the original: what one experiment finished, the others need not repeat.
-ROOT = Path(os.environ.get("DVC_ROOT", "."))
+# An experiment runs in a folder of its own, and PIPELINE_ROOT names the project (in `dvc exp run
+# --temp` DVC_ROOT does). Local state stays in the project: what one experiment finished, the others
+# need not repeat.
+ROOT = Path(os.environ.get("PIPELINE_ROOT") or os.environ.get("DVC_ROOT", "."))
 CACHE = ROOT / "experiments/cache"
 DATABASE = ROOT / "experiments/mlflow.db"
+SECONDS = Path("experiments/cache/seconds")  # of this working directory, unlike the rest of CACHE
+PLAN = Path("experiments/cache/plan.json")  # the seconds that each stage to run may take
+EXPERIMENT = os.environ.get("PIPELINE_EXPERIMENT")  # the name of the experiment that runs here
+EXPERIMENTS = ROOT / "experiments/tries"  # the folder of each experiment of `make try`

@@ -11,6 +11,7 @@ from pipeline.base.paths import PARAMS
 from pipeline.base.yaml_file import read_yaml
 
 OFF = "off"  # tracking.uri: log nothing
+QUICK = "quick"  # the recipe of `make quick`
 PIXELS = 1 << 18  # of an image; the columns of a file
 RECIPE_NAME = r"^[a-z0-9][a-z0-9_]*$"
 RecipeName = Annotated[str, Field(pattern=RECIPE_NAME, max_length=100)]
@@ -135,6 +136,16 @@ class Settings(Frozen):
             for name, value in sections.items()
         }
         return self.model_copy(update=update)
+
+    @property
+    def scope(self) -> str:
+        """`quick run`, `slice of 2,000 rows`, or of a whole run an empty text.
+
+        What is less than a whole run is marked as such wherever its scores are shown.
+        """
+        if self.preprocess.rows:
+            return f"slice of {self.preprocess.rows:,} rows"
+        return "quick run" if QUICK in self.recipes else ""
 
     def deciding(self) -> dict[str, Any]:
         """All settings but those of tracking, as JSON takes them: what names a run."""

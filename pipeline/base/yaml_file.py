@@ -1,15 +1,18 @@
 """YAML read as DVC reads it (YAML 1.2, by ruamel.yaml), without its surprises."""
 
+import io
 import math
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.composer import Composer
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent
 
+from pipeline.base.dotted import value_at
 from pipeline.base.errors import UserError, one_line, quoted
 from pipeline.base.files import read_text, replacing
 
@@ -94,3 +97,29 @@ def write_yaml(path: Path, value: dict[str, Any]) -> None:
     writer.representer.ignore_aliases = lambda _: True  # the same value twice is written twice
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         writer.dump(value, file)
+
+
+def edit_yaml(text: str, changes: dict[str, Any]) -> str:
+    """A YAML text with the values at some dotted keys replaced; comments stay.
+
+    Raises:
+        ValueError: there is no such key.
+    """
+    editor = YAML()  # keeps comments
+    editor.preserve_quotes, editor.width = True, LONGEST
+    editor.indent(mapping=2, sequence=4, offset=2)
+    editor.representer.add_representer(
+        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    document = editor.load(text)
+    for key, value in changes.items():
+        value_at(document, key)
+        *parents, last = key.split(".")
+        holder = value_at(document, ".".join(parents)) if parents else document
+        if isinstance(value, list):
+            value = CommentedSeq(value)
+            value.fa.set_flow_style()
+        holder[last] = value
+    written = io.StringIO()
+    editor.dump(document, written)
+    return written.getvalue()

@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from pipeline.base.console import say
-from pipeline.base.hardware import keras, resolve_precision, tf, use_threads
+from pipeline.base.hardware import keras, tf, use_threads
 from pipeline.base.settings import load_settings
 from pipeline.benchmarks.published import load_checked
 from pipeline.benchmarks.table import FILE, write_tables
@@ -24,6 +24,7 @@ from pipeline.network.models import build_model, build_optimizer, scaling_layer
 from pipeline.provenance.stage import stage
 from pipeline.recipes.recipe import Augmentation, Recipe
 from pipeline.training.side_by_side import workers
+from pipeline.training.speed import resolve_precision
 
 ROUNDS, EPOCHS = 3, 2
 
@@ -192,13 +193,12 @@ def main(
     """Time recipes, on an idle machine, into experiments/benchmark.csv and docs/benchmarks.md."""
     settings = load_settings()
     use_threads(0)  # stock Keras has all of them; ours are timed in processes of their own
-    precision = resolve_precision(settings.train.precision)
     with stage("benchmark"):
         data = load_data()
         for name, recipe in load_checked(recipes, settings).items():
-            found = measure_speed(
-                recipe, data, settings.competition.classes, precision, workers(settings)
-            )
+            shape, classes = settings.competition.image_shape, settings.competition.classes
+            precision = resolve_precision(settings.train.precision, recipe, shape, classes)
+            found = measure_speed(recipe, data, classes, precision, workers(settings))
             write_tables(FILE, {"recipe": name} | found)
             say(
                 f"{name}: {found['images_per_second']:,.0f} images a second, "

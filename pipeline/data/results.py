@@ -108,6 +108,7 @@ class Trained(Result):
     cv_accuracy: float
     cv_accuracy_std: float  # over folds
     folds: list[float]
+    fold_rows: list[int]  # how many rows each fold's accuracy is of
     seconds: float  # of training, all networks added up
     run_key: str  # finds the run in MLflow
     epochs: int

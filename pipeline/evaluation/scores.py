@@ -26,6 +26,11 @@ def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return float(correct(probabilities, labels).mean())
 
 
+def errors(share: float, rows: int) -> int:
+    """How many of `rows` are wrong where the share `share` is right."""
+    return round((1 - share) * rows)
+
+
 def interval(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """The accuracy's 95% interval (Wilson's), rows taken as independent."""
     return share_interval(int(correct(probabilities, labels).sum()), len(labels))

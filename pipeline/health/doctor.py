@@ -54,15 +54,15 @@ def _machine() -> Iterator[Finding]:
     enough = memory.available > 4 * 2**30
     yield "memory", GOOD if enough else ASIDE, f"{memory.available / 2**30:.0f} GiB available"
     code = (
-        "from pipeline.base.hardware import cores, describe, resolve_precision; d = describe();"
-        "print(d['processor'], cores(), ', '.join(d['gpus']), resolve_precision('auto'), sep='|')"
+        "from pipeline.base.hardware import cores, describe; d = describe();"
+        "print(d['processor'], cores(), ', '.join(d['gpus']), sep='|')"
     )  # TensorFlow stays out of this process
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     if found.returncode:
         yield "TensorFlow", BAD, (found.stderr.splitlines() or ["does not start"])[-1]
         return
-    name, cores, gpus, precision = (part.strip() for part in found.stdout.split("|"))
-    yield "processor", GOOD, f"{name}, {cores} cores; train.precision auto is {precision}"
+    name, cores, gpus = (part.strip() for part in found.stdout.split("|"))
+    yield "processor", GOOD, f"{name}, {cores} cores"
     yield "GPU", GOOD if gpus else ASIDE, gpus or "none: training runs on the processor"
 
 

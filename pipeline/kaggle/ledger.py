@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 
 from filelock import FileLock, Timeout
 from rich.markup import escape
@@ -14,8 +13,9 @@ from rich.table import Table
 
 from pipeline.base.errors import UserError
 from pipeline.base.files import read_text, replacing
+from pipeline.base.paths import ROOT
 
-LEDGER = Path("submissions/ledger.csv")
+LEDGER = ROOT / "submissions/ledger.csv"
 LIMIT = 1 << 24  # bytes; tens of thousands of submissions
 # A row's status: what Kaggle reports, or how far we came.
 SENDING, UNCLEAR, PENDING, COMPLETE, ERROR = "sending", "unclear", "pending", "complete", "error"

@@ -80,6 +80,7 @@ class _EachEpoch(keras.callbacks.Callback):
         """Save what was reached."""
         row = {"epoch": epoch + 1, "seconds": time.perf_counter() - self.started}
         row |= {name: float(value) for name, value in (logs or {}).items()}
+        row["learning_rate"] = float(self.model.optimizer.learning_rate)
         self.history.append(row)
         if self.checkpoint:
             write_checkpoint(self.checkpoint, self.model, self.callbacks, self.history)

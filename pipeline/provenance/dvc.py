@@ -1,13 +1,12 @@
 """What DVC knows: which stages are out of date, and whether this revision made a file."""
 
-import subprocess
+import logging
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.digests import md5_file
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, first_line
 from pipeline.base.yaml_file import read_yaml
-from pipeline.provenance.revision import git
 
 LOCK = Path("dvc.lock")
 LONGEST = 1 << 24  # bytes of dvc.lock, which DVC writes
@@ -26,6 +25,75 @@ def status() -> dict[str, Any] | None:
         return None
 
 
+def pending() -> list[str]:
+    """The stages that a run may have to run, in order: those out of date, and those after them.
+
+    Raises:
+        UserError: dvc.yaml or dvc.lock cannot be read.
+    """
+    import networkx  # type: ignore[import-untyped]
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            stale, graph = set(repo.status()), repo.index.graph
+            affected: list[str] = []
+            for stage in networkx.dfs_postorder_nodes(graph):  # a stage after what it depends on
+                before = [each.addressing for each in graph.successors(stage)]
+                if stage.addressing in stale or set(before) & set(affected):
+                    affected.append(stage.addressing)
+            return affected
+    except DvcException as error:
+        raise UserError(f"DVC: {first_line(error)}") from None
+
+
+def cache_folder() -> Path:
+    """Where DVC keeps outputs, for another checkout to share."""
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        return Path(repo.cache.local.path).resolve().parents[1]
+
+
+def reproduce() -> int:
+    """Run the stages that are out of date, as `dvc repro` does, without its closing advice.
+
+    Returns:
+        The exit code: 0, 130 after Ctrl-C, else 1; the stage that failed has said why.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.stage.exceptions import StageCmdFailedError
+
+    logging.getLogger("dvc").setLevel(logging.WARNING)
+    try:
+        with Repo() as repo:
+            repo.reproduce()
+    except DvcException as error:
+        cause = error.__cause__
+        if not isinstance(cause, StageCmdFailedError):
+            raise UserError(f"DVC: {first_line(cause or error)}") from None
+        return 130 if str(cause).endswith("exited with 130") else 1
+    return 0
+
+
+def checkout() -> None:
+    """Put the outputs that dvc.lock names in place, from DVC's cache.
+
+    Raises:
+        UserError: the cache does not have them all.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            repo.checkout(force=True)
+    except DvcException as error:
+        raise UserError(f"DVC: {first_line(error)}; `make repro` makes what is missing") from None
+
+
 def stale_stages() -> list[str]:
     """The stages whose code, settings or files have changed since they ran; none if DVC fails.
 
@@ -38,16 +106,14 @@ def stale_stages() -> list[str]:
     return sorted(status() or ())
 
 
-def made_by_head(path: Path) -> bool:
-    """Whether the revision checked out made this very file.
+def made_by_this_project(path: Path) -> bool:
+    """Whether the code and settings that are here made this very file.
 
-    Its dvc.lock must be the one here and name the file, and no stage may be out of date.
+    dvc.lock must name the file, and no stage may be out of date.
     """
     try:
-        git("cat-file", "-e", f"HEAD:./{LOCK}")
-        git("diff", "--quiet", "HEAD", "--", str(LOCK))
         stages = read_yaml(LOCK, LONGEST).get("stages", {}).values()
-    except (OSError, subprocess.CalledProcessError, UserError):
+    except UserError:
         return False
     made = any(
         out["path"] == path.as_posix() and out.get("md5") == md5_file(path)

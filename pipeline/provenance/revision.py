@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.base.digests import sha256_files
@@ -40,11 +41,10 @@ def checkout_name() -> str:
 def where_from() -> dict[str, str]:
     """This checkout, its revision, and which of DVC's stages and experiments is running."""
     dvc = {name.lower(): os.environ[name] for name in DVC_VARIABLES if os.environ.get(name)}
-    return {"checkout": checkout_name()} | git_state() | dvc
+    return {"mlflow.pipeline.checkout": checkout_name()} | git_state() | dvc
 
 
-def code_sha256() -> str:
-    """The SHA-256 of the code and recipes that are here, whether committed or not."""
-    return sha256_files(
-        [*Path("pipeline").rglob("*.py"), *Path("experiments/recipes").glob("*.yaml")]
-    )
+def code_sha256(recipes: Iterable[str]) -> str:
+    """The SHA-256 of the code and of some recipes as they are here, whether committed or not."""
+    listed = (Path(f"experiments/recipes/{name}.yaml") for name in recipes)
+    return sha256_files([*Path("pipeline").rglob("*.py"), *listed])

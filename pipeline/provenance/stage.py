@@ -3,15 +3,13 @@
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 
 from pipeline.base.files import read_json, write_json
 from pipeline.base.locks import locked
+from pipeline.base.paths import SECONDS
 from pipeline.provenance.inputs import check_inputs
-
-SECONDS = Path("experiments/cache/seconds")  # of this working directory, unlike the rest of CACHE
 
 
 @contextmanager

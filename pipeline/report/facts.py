@@ -18,7 +18,7 @@ from pipeline.base.paths import BLENDED, PARAMS, SCORES, SUBMISSION
 from pipeline.base.settings import Settings
 from pipeline.base.yaml_file import parse_yaml, read_yaml
 from pipeline.data.results import Blended, Member, Scores, Trained, Tuned
-from pipeline.evaluation.scores import difference_error
+from pipeline.evaluation.scores import difference_error, errors
 from pipeline.kaggle.ledger import number, read_ledger
 from pipeline.provenance.revision import git
 from pipeline.recipes.files import load_recipe
@@ -65,7 +65,7 @@ class Run:
     @property
     def errors(self) -> int:
         """Wrong rows, out-of-fold."""
-        return round((1 - self.cv) * self.rows)
+        return errors(self.cv, self.rows)
 
     @property
     def gap(self) -> tuple[float, float] | None:

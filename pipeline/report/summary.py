@@ -5,37 +5,53 @@ from pathlib import Path
 from rich.table import Table
 
 from pipeline.base.console import console, duration
-from pipeline.base.paths import SUBMISSION
+from pipeline.base.errors import UserError
+from pipeline.base.paths import EXPERIMENT, SCORES, SUBMISSION
 from pipeline.base.settings import Settings, load_settings
 from pipeline.data.results import Blended, Scores, Trained
-from pipeline.evaluation.scores import beyond_chance, difference_error
+from pipeline.evaluation.scores import beyond_chance, difference_error, errors
 from pipeline.provenance.stage import stage_seconds
 
 
 def _scores(settings: Settings) -> Table:
-    blended, final = Blended.read(), Scores.read()
-    table = Table("accuracy", "", "note", title="Scores", title_justify="left")
+    blended, final, mark = Blended.read(), Scores.read(), settings.scope
+    table = Table(title=f"Scores of a {mark}" if mark else "Scores", title_justify="left")
+    table.add_column("")
+    table.add_column("accuracy", justify="right")
+    table.add_column("errors", justify="right")
+    table.add_column("note")
+
+    def row(name: str, accuracy: float, rows: int, note: str = "") -> None:
+        table.add_row(name, f"{accuracy:.5f}", f"{errors(accuracy, rows):,} of {rows:,}", note)
+
     for name in settings.recipes:
         trained = Trained.read(name)
-        for fold, score in enumerate(trained.folds, start=1):
-            table.add_row(f"{name}, fold {fold}", f"{score:.5f}")
-        weight = blended.members[name].weight
-        note = f"spread over folds {trained.cv_accuracy_std:.5f}; weight {weight:.2f}"
-        table.add_row(f"{name}, CV", f"{trained.cv_accuracy:.5f}", note)
+        for fold, (score, rows) in enumerate(zip(trained.folds, trained.fold_rows, strict=True), 1):
+            row(f"{name}, fold {fold}", score, rows)
+        note = f"spread over folds {trained.cv_accuracy_std:.5f}"
+        if len(settings.recipes) > 1:
+            note += f"; weight {blended.members[name].weight:.2f} in the blend"
+        row(f"{name}, CV", trained.cv_accuracy, sum(trained.fold_rows), note)
     cv, low, high = final.cv_accuracy, final.cv_accuracy_low, final.cv_accuracy_high
-    note = f"95% interval {low:.5f} to {high:.5f}, of {blended.cv_rows:,} rows"
-    table.add_row("[bold]blend, CV", f"[bold]{cv:.5f}", note)
-    board = final.leaderboard_accuracy
-    if board is not None:
-        note = "digits whose labels no stage has seen"
-        table.add_row("[bold]local leaderboard", f"[bold]{board:.5f}", note)
-        rows = settings.competition.test_rows or blended.cv_rows
-        error = difference_error((cv, blended.cv_rows), (board, rows))
-        beyond = "[red]beyond chance: is there a leak, or do the test rows differ?"
-        note = beyond if beyond_chance(board - cv, error) else "within chance"
-        difference = f"{board - cv:+.5f}"
-        table.add_row("leaderboard minus CV", difference, f"standard error {error:.5f}; {note}")
+    row("[bold]blend, CV", cv, blended.cv_rows, f"95% interval {low:.5f} to {high:.5f}")
+    board, board_rows = final.leaderboard_accuracy, settings.competition.test_rows
+    if board is not None and board_rows:
+        row("[bold]local leaderboard", board, board_rows, "digits that no stage has seen")
+        table.add_row("leaderboard minus CV", f"{board - cv:+.5f}", "", _gap(settings, cv, board))
     return table
+
+
+def _gap(settings: Settings, cv: float, board: float) -> str:
+    """What the difference between leaderboard and CV says."""
+    rows = Blended.read().cv_rows, settings.competition.test_rows or 1
+    error = difference_error((cv, rows[0]), (board, rows[1]))
+    if not beyond_chance(board - cv, error):
+        return f"within chance (standard error {error:.5f})"
+    if settings.scope:
+        return "says little: the networks of a fold learned from few rows"
+    if board > cv:
+        return "beyond chance: all networks together predict the leaderboard's rows"
+    return "[red]beyond chance: is there a leak, or do the test rows differ?"
 
 
 def _times(settings: Settings) -> Table:
@@ -46,23 +62,41 @@ def _times(settings: Settings) -> Table:
 
 
 def print_summary(settings: Settings) -> None:
-    """Print the scores of the last run, the seconds of each stage, and the next commands."""
-    scores = _scores(settings)
-    console.print(scores)
+    """Print the scores of the last run and the time of each stage."""
+    console.print(_scores(settings))
     console.print(_times(settings))
-    # As typed from the checkout, whether .venv is active or not.
-    kaggle = ".venv/bin/kaggle" if Path(".venv/bin/kaggle").exists() else "kaggle"
+
+
+def print_next(settings: Settings) -> None:
+    """Print the commands that come next, as typed from the checkout, in .venv or not."""
     message = f"CV {Scores.read().cv_accuracy:.5f}"
-    console.print(f"The submission file: {SUBMISSION}. Next:")
-    console.print("  make ui                            # browse the runs in MLflow")
-    console.print(f"  make submit MESSAGE='{message}'    # send it, and note it in the ledger")
-    console.print("or, with Kaggle's own client:")
-    console.print(
-        f"  {kaggle} competitions submit -c {settings.competition.slug} "
-        f"-f {SUBMISSION} -m '{message}'"
-    )
+    steps = {"make ui": "browse the runs in MLflow"}
+    submit = f"make submit MESSAGE='{message}'"
+    if EXPERIMENT:
+        steps["make compare"] = "beside the other results"
+        steps[f"make take NAME={EXPERIMENT}"] = "put it in place; `make back` undoes that"
+        submit = f"make submit NAME={EXPERIMENT}"
+        if settings.scope:
+            steps["make repro"] = "the whole run, and a better score"
+    submit += f" FORCE={settings.scope.split()[0]}" if settings.scope else ""
+    steps[submit] = "send the file; the ledger notes it"
+    console.print("Next:")
+    width = max(map(len, steps))
+    for command, what in steps.items():
+        console.print(f"  {command:<{width}}  # {what}")
+    if settings.competition.source == "kaggle" and not EXPERIMENT:
+        kaggle = ".venv/bin/kaggle" if Path(".venv/bin/kaggle").exists() else "kaggle"
+        console.print("or, with Kaggle's own client:")
+        console.print(
+            f"  {kaggle} competitions submit -c {settings.competition.slug} "
+            f"-f {SUBMISSION} -m '{message}'"
+        )
 
 
 def main() -> None:
     """Print the table of the last run again."""
-    print_summary(load_settings())
+    if not SCORES.exists():
+        raise UserError("nothing has been run here yet; `make quick` takes two minutes")
+    settings = load_settings()
+    print_summary(settings)
+    print_next(settings)

@@ -78,6 +78,7 @@ class File(Entry):
 class LoggedModel(Entry):
     """Networks as one model; `files` has them by the names that the plan gives them."""
 
+    name: str  # what MLflow calls it
     plan: dict[str, Any]  # see `model_plan`
     rows_sha256: str | None = None  # of the rows that judge it; None: not for the registry
 

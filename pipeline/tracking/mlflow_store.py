@@ -26,6 +26,7 @@ from pipeline.tracking.registry import register
 
 REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")
 BATCH = 100  # what MLflow takes in one call
+OWN, KEY = "mlflow.pipeline.own_name", "mlflow.pipeline.key"  # tags that MLflow's pages leave out
 
 
 class Store:
@@ -95,7 +96,7 @@ class Store:
             self.client.set_terminated(run.info.run_id, "KILLED")
 
     def _find(self, own: str) -> Run | None:
-        found = self.client.search_runs([self.experiment], f"tags.`own_name` = '{own}'")
+        found = self.client.search_runs([self.experiment], f"tags.`{OWN}` = '{own}'")
         return found[0] if found else None
 
     def _known(self, own: str) -> str | None:
@@ -119,12 +120,12 @@ class Store:
             tags = [RunTag(*each) for each in entry.tags.items()]
             self.client.log_batch(run.info.run_id, tags=tags)
         else:
-            if run:
+            if run:  # a kill ended it: it is logged again
                 self.client.delete_run(run.info.run_id)
             self._create_run(entry)
 
     def _create_run(self, entry: entries.Start) -> None:
-        tags = entry.tags | {"own_name": entry.run, "mlflow.source.name": entry.name}
+        tags = entry.tags | {OWN: entry.run, "mlflow.source.name": entry.name}
         if entry.parent and (parent := self._known(entry.parent)):
             tags["mlflow.parentRunId"] = parent
         run_id = self.client.create_run(
@@ -162,14 +163,14 @@ class Store:
 
     def link(self, run_id: str, entry: entries.Link) -> None:
         """Show a stage's run, made in another execution, under this one too."""
-        mine = f"tags.key = '{entry.key}' AND tags.`mlflow.runName` = '{entry.name}'"
+        mine = f"tags.`{KEY}` = '{entry.key}' AND tags.`mlflow.runName` = '{entry.name}'"
         here = f"{mine} AND tags.`mlflow.parentRunId` = '{run_id}'"
         if self.client.search_runs([self.experiment], here):
             return
         finished = self.client.search_runs([self.experiment], f"{mine} AND status = 'FINISHED'")
         made = next((run for run in finished if "reused_from" not in run.data.tags), None)
         tags = {
-            "key": entry.key,
+            KEY: entry.key,
             "mlflow.parentRunId": run_id,
             "reused_from": made.info.run_id if made else "a run that is not in this store",
         }
@@ -187,4 +188,6 @@ def _create(database: Path) -> None:
     with FileLock(database.with_name(f"{database.name}.lock")):
         if not database.exists():
             with replacing(database) as temporary:
-                MlflowClient(f"sqlite:///{temporary}").search_experiments()
+                client = MlflowClient(f"sqlite:///{temporary}")
+                client.search_experiments()
+                client.delete_experiment("0")  # MLflow's own "Default", which stays empty

@@ -5,6 +5,7 @@ trial. A run's name of ours is a digest of what the run is about, so that a kill
 again, finds its own.
 """
 
+import json
 import os
 import resource
 import subprocess
@@ -22,11 +23,18 @@ from pipeline.base.digests import sha256_json
 from pipeline.base.dotted import flatten
 from pipeline.base.paths import DATABASE
 from pipeline.base.settings import OFF, Settings
+from pipeline.provenance.changes import WITHOUT_EFFECT
 from pipeline.provenance.revision import checkout_name, code_sha256, where_from
+from pipeline.recipes.files import load_recipe
+from pipeline.recipes.words import recipe_lines
 from pipeline.tracking import entries
 from pipeline.tracking.journal import DOWN, Journal, keep
 
 VERSIONS = ("tensorflow", "keras", "numpy", "optuna", "mlflow", "dvc", "scikit-learn")
+# Tags that are for us: MLflow's pages leave out those that begin so.
+KEY = "mlflow.pipeline.key"
+NOTE = "mlflow.note.content"  # a run's description, in markdown
+EXECUTION = "PIPELINE_EXECUTION"  # what `make repro` tells its stages: name, key and note, as JSON
 # How long the end of a stage waits for what is still to be sent, seconds.
 PATIENCE_HERE, PATIENCE_SERVER = 60.0, 10.0
 
@@ -49,12 +57,27 @@ class Run:
         params: dict[str, Any] | None = None,
         tags: dict[str, str] | None = None,
     ) -> Iterator["Run"]:
-        """Open a run under this one for the block, such as a fold's; see `Tracker.run`."""
-        own = Run(self.name and _own_name(self.name, name, key))
-        given = {"params": flatten(params or {}), "tags": {"key": key} | (tags or {})}
-        own._append(entries.Start, name=name, parent=self.name, child=True, **given)
+        """Open a run under this one for the block, such as a trial's; see `Tracker.run`."""
+        own = self.begin(name, key, params, tags)
         with own._until_end():
             yield own
+
+    def begin(
+        self,
+        name: str,
+        key: str,
+        params: dict[str, Any] | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> "Run":
+        """Begin a run under this one, such as a fold's that is being trained; `end` ends it."""
+        own = Run(self.name and _own_name(self.name, name, key))
+        given = {"params": flatten(params or {}), "tags": {KEY: key} | (tags or {})}
+        own._append(entries.Start, name=name, parent=self.name, child=True, **given)
+        return own
+
+    def end(self, status: str = "FINISHED") -> None:
+        """End the run."""
+        self._append(entries.End, status=status)
 
     @contextmanager
     def _until_end(self) -> Iterator[None]:
@@ -66,7 +89,7 @@ class Run:
             status = "KILLED"
             raise
         finally:
-            self._append(entries.End, status=status)
+            self.end(status)
 
     def log_metrics(self, metrics: dict[str, float]) -> None:
         """Log numbers that a run has one of."""
@@ -93,11 +116,16 @@ class Run:
             self._append(entries.File, name=path.name, files={"file": copy})
 
     def log_model(
-        self, plan: dict[str, Any], members: dict[str, Path], rows_sha256: str | None = None
+        self,
+        name: str,
+        plan: dict[str, Any],
+        members: dict[str, Path],
+        rows_sha256: str | None = None,
     ) -> None:
         """Log networks, together or one alone, as one model that takes raw pixels.
 
         Args:
+            name: what MLflow calls it.
             plan: see `model_plan.plan`.
             members: Keras's files, by the names that the plan gives them.
             rows_sha256: of the rows that judge it; then it enters the registry.
@@ -105,7 +133,8 @@ class Run:
         if self.name:
             files = {name: copy for name, path in members.items() if (copy := _kept(path))}
             if len(files) == len(members):
-                self._append(entries.LoggedModel, plan=plan, files=files, rows_sha256=rows_sha256)
+                more = {"plan": plan, "files": files, "rows_sha256": rows_sha256}
+                self._append(entries.LoggedModel, name=name, **more)
 
     def link(self, name: str, key: str) -> None:
         """Show a stage that DVC skipped in this execution, linked to the run that made it."""
@@ -145,7 +174,7 @@ class Tracker:
         execution = self.execution()
         own = Run(_own_name(execution.name, name, key))
         given = flatten(self.settings.deciding() | (params or {}))
-        about = {"key": key} | where_from() | (tags or {})
+        about = {KEY: key} | where_from() | (tags or {})
         own._append(
             entries.Start, name=name, parent=execution.name, child=False, params=given, tags=about
         )
@@ -163,16 +192,23 @@ class Tracker:
     def execution(self) -> Run:
         """The run of this execution of the pipeline; without a name outside of DVC.
 
-        It is one for the same code, settings and experiment, and holds the numbers it is compared
-        by.
+        It is one for the same code, settings and experiment, as they were when it began, and holds
+        the numbers it is compared by.
         """
         if self.settings.tracking.uri == OFF or not os.environ.get("DVC_STAGE"):
             return Run(None)
-        name, every = os.environ.get("DVC_EXP_NAME") or "dvc repro", self.settings.deciding()
-        key = sha256_json([every, code_sha256()])
+        begun = json.loads(os.environ.get(EXECUTION) or "{}")
+        name = begun.get("name") or os.environ.get("DVC_EXP_NAME") or "dvc repro"
+        every, recipes = self.settings.deciding(), self.settings.recipes
+        key = begun.get("key") or sha256_json([every, code_sha256(recipes)])
         own = Run(_own_name(None, name, key))
-        params = flatten(every) | {f"version.{each}": version(each) for each in VERSIONS}
-        tags = {"key": key, "pipeline": "true"} | where_from()
+        params = {k: v for k, v in flatten(every).items() if not k.startswith(WITHOUT_EFFECT)}
+        for recipe in recipes:
+            lines = recipe_lines(load_recipe(recipe).model_dump())
+            params |= {f"{recipe}.{key}": line for key, line in lines.items()}
+        params |= {f"version.{each}": version(each) for each in VERSIONS}
+        tags = {KEY: key, "pipeline": "true", "rows": self.settings.scope or "whole run"}
+        tags |= where_from() | ({NOTE: begun["note"]} if "note" in begun else {})
         own._append(entries.Start, name=name, parent=None, child=False, params=params, tags=tags)
         return own
 

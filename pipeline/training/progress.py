@@ -1,39 +1,113 @@
-"""Progress of a recipe's training: one line an epoch."""
+"""Progress of a training: one live line (without a terminal one now and then), and its results."""
 
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import mean
 
-from pipeline.base.console import duration, say
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from pipeline.base.console import console, duration, say
+from pipeline.base.paths import PLAN
 from pipeline.network.checkpoint import Epoch
 from pipeline.network.task import Task
 
+EVERY = 20.0  # seconds between lines where there is no terminal
+OF_TRAINING = 0.3  # a prediction's share of the time that training on an image takes
+
 
 def epoch_line(history: list[Epoch], epochs: int) -> str:
-    """The last epoch of a training in words; `validation` is of held-out rows, if there are any."""
+    """The last epoch of a training in words; `held-out` is of rows that it does not learn from."""
     row = history[-1]
-    validation = f"  validation {row['val_accuracy']:.4f}" if "val_accuracy" in row else ""
+    held_out = f"  held-out {row['val_accuracy']:.4f}" if "val_accuracy" in row else ""
     return (
-        f"epoch {len(history):2}/{epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}"
-        f"{validation}  {row['seconds']:.1f} s"
+        f"epoch {len(history):2}/{epochs}  accuracy {row['accuracy']:.4f}"
+        f"{held_out}  {row['seconds']:.1f} s"
     )
 
 
-class Progress:
-    """Prints one line an epoch: where the training is, how good it is so far, the time left."""
+def later_seconds(stage: str) -> float:
+    """What the plan of this run says that the stages after this one take."""
+    try:
+        planned = json.loads(PLAN.read_text())
+        names = list(planned)
+        return float(sum(planned[name] for name in names[names.index(stage) + 1 :]))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return 0.0
 
-    def __init__(self, name: str, tasks: list[Task], at_once: int) -> None:
-        self.name, self.tasks, self.at_once = name, tasks, at_once
+
+class Progress:
+    """Where the training of some networks is, how good it is so far, and the time left.
+
+    Args:
+        tasks: all of them, in the order they are trained in.
+        at_once: how many are trained at a time.
+        learned: the images that an epoch of a network learns from.
+        predicted: the rows that a network predicts after its last epoch, each as often as it
+            has views.
+        later: seconds of the work after this one.
+    """
+
+    def __init__(
+        self,
+        tasks: list[Task],
+        at_once: int,
+        learned: int,
+        predicted: int = 0,
+        later: float = 0.0,
+    ) -> None:
+        self.name, self.tasks, self.at_once, self.later = tasks[0].name, tasks, at_once, later
         self.seconds: list[float] = []  # of each epoch
-        self.reached: dict[int, int] = {}  # the last epoch of each task that has reported
+        self.epochs = tasks[0].epochs * (2 if tasks[0].recipe.refit else 1)
+        self.after = predicted * OF_TRAINING / max(1, learned)  # prediction, counted in epochs
+        self.reached: dict[int, float] = {}  # the epochs of each network that has begun
+        self.ended, self.wrong, self.rows = 0, 0, 0
+        columns = TextColumn("{task.description}"), BarColumn(20), TaskProgressColumn()
+        self.bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.line = self.bar.add_task(f"{self.name}: starting", total=1.0)
+        self.said = time.monotonic()
+
+    @contextmanager
+    def shown(self) -> Iterator["Progress"]:
+        """Show the live line for the block."""
+        with self.bar:
+            yield self
 
     def __call__(self, task: Task, history: list[Epoch]) -> None:
-        """Print the line of the epoch that has just ended."""
-        position, row = self.tasks.index(task), history[-1]
-        epochs = task.epochs * (2 if task.recipe.refit else 1)
-        self.reached[position] = len(history)
-        # Tasks start in order, several at a time: none after the last that reported has started.
-        begun = [epochs - reached for reached in self.reached.values()]
-        remaining = sum(begun) + (len(self.tasks) - max(self.reached) - 1) * epochs
-        self.seconds.append(row["seconds"])
+        """Note that an epoch of a network has ended."""
+        self.reached[self.tasks.index(task)] = len(history)
+        self.seconds.append(history[-1]["seconds"])
+        done, left = self._done_and_left()
+        text = (
+            f"{self.name} {task.label}  {epoch_line(history, self.epochs)}  left {duration(left)}"
+        )
+        if self.later:
+            text += f", all stages {duration(left + self.later)}"
+        self.bar.update(self.line, description=text, completed=done)
+        if not console.is_terminal and time.monotonic() - self.said > EVERY:
+            say(text)
+            self.said = time.monotonic()
+
+    def finished(self, task: Task, wrong: int, rows: int) -> None:
+        """Say what a network that has ended scored on its held-out rows."""
+        self.reached[self.tasks.index(task)] = self.epochs + self.after
+        self.ended, self.wrong, self.rows = self.ended + 1, self.wrong + wrong, self.rows + rows
+        so_far = ""
+        if self.ended > 1:
+            so_far = f"; so far {1 - self.wrong / self.rows:.5f}, {self.wrong:,} of {self.rows:,}"
+        say(
+            f"{self.name} {task.label} of {len(self.tasks)}: accuracy {1 - wrong / rows:.5f}, "
+            f"{wrong:,} errors of {rows:,} held-out rows{so_far}"
+        )
+
+    def _done_and_left(self) -> tuple[float, float]:
+        """The share that is done, and the seconds left."""
+        each = self.epochs + self.after
+        begun = [each - reached for reached in self.reached.values()]
+        # Networks start in order, several at a time: none after the last that reported has begun.
+        waiting = len(self.tasks) - max(self.reached) - 1
+        remaining = sum(begun) + waiting * each
         left = max(*begun, remaining / self.at_once) * mean(self.seconds)
-        network = f"{self.name}  {task.label}  network {position + 1}/{len(self.tasks)}"
-        say(f"{network}  {epoch_line(history, epochs)}  left {duration(left)}")
+        return 1 - remaining / (len(self.tasks) * each), left

@@ -142,7 +142,7 @@ def two_uploads(shop: Workshop) -> dict[str, Any]:
             "-m",
             "both",
             "--force",
-            "uncommitted",
+            "slice",
         )
         codes = _finish(project, project.start(*command), project.start(*command))
         require(sorted(codes) == [0, 1], f"{codes}: {last_line(project.printed())}")

@@ -14,6 +14,8 @@ from pipeline import upload
 from pipeline.base.settings import load_settings
 from pipeline.health import doctor
 from pipeline.kaggle.ledger import LEDGER, read_ledger
+from pipeline.kaggle.refusals import Refusal
+from pipeline.provenance.snapshot import revision
 from support.competition import git, impatient, make_submission, outcome
 from support.kaggle_server import SLUG, TOKEN, Kaggle
 from support.project import REPOSITORY, write_yaml
@@ -116,7 +118,7 @@ def test_asking_without_sending(kaggle: Kaggle, seen: Snapshot, fault: str) -> N
     call, faults, wanted = LISTS[fault]
     kaggle.faults[call] = list(faults)
     settings = impatient(4) if "silence" in fault else load_settings()
-    forced: dict[str, Any] = {"dry_run": True, "force": [upload.Refusal.SENT], "settings": settings}
+    forced: dict[str, Any] = {"dry_run": True, "force": [Refusal.SENT], "settings": settings}
     code, said = (
         outcome(lambda: upload.sync(settings)) if call == "ListSubmissions" else submit(**forced)
     )
@@ -192,33 +194,71 @@ def test_it_refuses_what_one_would_regret_unless_forced_by_name(
     make_submission(cv=0.99)
     assert submit() == (0, "")
     code, said = submit()
-    assert (code, "this very file was sent on" in said, "--force sent" in said) == (1, True, True)
+    assert (code, "this very file was sent on" in said, "FORCE=sent" in said) == (1, True, True)
     assert read_ledger()[0].message in capsys.readouterr().out
     make_submission(label=1, cv=0.98)
     code, said = submit()
     assert (code, "its CV 0.98 is below the best sent, 0.99" in said) == (1, True)
-    assert submit(force=[upload.Refusal.LOWER_CV], dry_run=True) == (0, "")
-    assert submit(force=[upload.Refusal.LOWER_CV]) == (0, "")
+    assert submit(force=[Refusal.LOWER_CV], dry_run=True) == (0, "")
+    assert submit(force=[Refusal.LOWER_CV]) == (0, "")
     make_submission(label=2)
     with Path("params.yaml").open("a") as file:
         file.write("# changed\n")
-    code, said = submit()
-    assert (code, "--force uncommitted" in said) == (1, True)
-    assert len(kaggle.submissions) == 2
+    assert submit()[0] == 0  # not committed, and kept all the same: see below
+    assert len(kaggle.submissions) == 3
 
 
-def test_a_file_another_revision_made_counts_as_uncommitted(kaggle: Kaggle) -> None:
+def test_the_ledger_names_a_revision_that_holds_what_was_not_committed(kaggle: Kaggle) -> None:
+    make_submission()
+    branch = revision("HEAD")
+    with Path("params.yaml").open("a") as file:
+        file.write("# changed\n")
+    write_yaml(Path("experiments/recipes/mine.yaml"), {"description": "not added"})
+    assert submit() == (0, "")
+    row = read_ledger()[0]
+    assert row.revision != branch == revision("HEAD")
+    shown = ["git", "show", f"{row.revision}:params.yaml"]
+    assert subprocess.run(shown, capture_output=True, text=True).stdout.endswith("# changed\n")
+    assert revision(f"{row.revision}^") == branch
+    kept = subprocess.run(
+        ["git", "cat-file", "-e", f"{row.revision}:experiments/recipes/mine.yaml"]
+    )
+    assert kept.returncode == 0
+    status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True)
+    assert " M params.yaml" in status.stdout  # the branch and the index are as they were
+    make_submission(label=1)
+    assert submit() == (0, "")
+    assert read_ledger()[1].revision == revision("HEAD")  # all committed: no snapshot
+
+
+def test_a_file_that_other_settings_made_is_out_of_date(kaggle: Kaggle) -> None:
     make_submission()
     params = Path("params.yaml").read_text()
     Path("params.yaml").write_text(params.replace("seed: 0", "seed: 1"))
     git("commit", "-qam", "another seed, not run")
     code, said = submit()
-    assert (code, "--force uncommitted" in said) == (1, True)
+    assert (code, "FORCE=out-of-date" in said) == (1, True)
     Path("params.yaml").write_text(params)
     write_yaml(Path("dvc.lock"), {"stages": {}})
     git("commit", "-qam", "forget")
     code, said = submit()
-    assert (code, "--force uncommitted" in said) == (1, True)
+    assert (code, "FORCE=out-of-date" in said) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"), [("rows: null", "slice"), ("recipes:\n- tiny", "quick")]
+)
+def test_less_than_a_whole_run_is_sent_only_by_its_name(
+    kaggle: Kaggle, change: str, name: str
+) -> None:
+    other = {"slice": "rows: 20", "quick": "recipes:\n- quick"}[name]
+    params = Path("params.yaml").read_text()
+    assert change in params
+    Path("params.yaml").write_text(params.replace(change, other))
+    make_submission()
+    code, said = submit()
+    assert (code, f"FORCE={name}" in said) == (1, True)
+    assert submit(force=[Refusal(name)]) == (0, "")
 
 
 def test_submissions_made_elsewhere_get_a_row(

@@ -164,23 +164,6 @@ def test_every_committed_recipe_can_be_trained(monkeypatch: pytest.MonkeyPatch) 
         check_recipe(load_recipe(path.stem), path, SHAPE, 10)
 
 
-@pytest.mark.parametrize(
-    ("flags", "precision"),
-    [
-        ("sse4 avx2", "float32"),
-        ("avx512f avx512_bf16", "mixed_bfloat16"),
-        ("amx_bf16", "mixed_bfloat16"),
-    ],
-)
-def test_auto_precision_is_what_the_processor_multiplies(
-    monkeypatch: pytest.MonkeyPatch, flags: str, precision: str
-) -> None:
-    monkeypatch.setattr(hardware, "has_gpu", lambda: False)
-    monkeypatch.setattr(hardware, "_processor", lambda: {"flags": flags})
-    assert hardware.resolve_precision("auto") == precision
-    assert hardware.resolve_precision("float32") == "float32"
-
-
 def test_a_network_trains_on_one_thread_whichever_command_asks() -> None:
     """The number of threads is part of a cached fold's name."""
     assert hardware.describe()["threads"] == 1

@@ -41,7 +41,7 @@ def test_two_at_a_time_make_the_same_as_one(
 ) -> None:
     tasks = [task(fold=fold, epochs=40) for fold in (0, 1)]
     by_whom: dict[int, bool] = {}
-    progress = Progress("tiny", tasks, 2)
+    progress = Progress(tasks, 2, learned=100)
 
     def report(each: Any, history: Any) -> None:
         progress(each, history)
@@ -73,7 +73,7 @@ def test_the_time_left_is_that_of_all_networks_side_by_side(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     tasks = [task(fold=fold, epochs=20) for fold in range(6)]
-    progress = Progress("tiny", tasks, 2)
+    progress = Progress(tasks, 2, learned=100)
     row = {"loss": 1.0, "accuracy": 0.5, "val_accuracy": 0.5}
     progress(tasks[0], [{"epoch": 1, "seconds": 12.0, **row}])
     assert "left 11:54" in capfd.readouterr().out  # 119 of 120 epochs, two at a time

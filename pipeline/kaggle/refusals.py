@@ -1,0 +1,39 @@
+"""Why a submission file is not sent unless the user insists."""
+
+from enum import StrEnum
+
+from pipeline.base.settings import Settings
+from pipeline.kaggle.ledger import ERROR, Row, number
+
+
+class Refusal(StrEnum):
+    """A reason, by the name that `make submit FORCE=...` takes to send the file nevertheless."""
+
+    SENT = "sent"
+    OUT_OF_DATE = "out-of-date"
+    QUICK = "quick"
+    SLICE = "slice"
+    LOWER_CV = "lower-cv"
+
+
+def refusals(settings: Settings, row: Row, rows: list[Row]) -> dict[Refusal, str]:
+    """The reasons not to send this file."""
+    found = {}
+    if settings.scope:
+        which = Refusal.SLICE if settings.preprocess.rows else Refusal.QUICK
+        found[which] = f"it is of a {settings.scope}: `make repro` makes a better one"
+    sent = [
+        old for old in rows if old.destination == row.destination and old.status not in ("", ERROR)
+    ]
+    twice = [old for old in sent if old.sha256 == row.sha256]
+    if twice:
+        found[Refusal.SENT] = f"this very file was sent on {twice[-1].time[:16]}"
+    if row.dirty == "true":
+        found[Refusal.OUT_OF_DATE] = (
+            "code or settings have changed since it was made, so they do not say how; "
+            "`make repro` makes it again"
+        )
+    best = max((number(old.cv_accuracy) or 0.0 for old in sent), default=0.0)
+    if float(row.cv_accuracy) < best:
+        found[Refusal.LOWER_CV] = f"its CV {row.cv_accuracy} is below the best sent, {best}"
+    return found

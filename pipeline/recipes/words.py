@@ -1,0 +1,54 @@
+"""A recipe in words: each layer, loss and setting as one line, for records and comparisons."""
+
+from difflib import SequenceMatcher
+from typing import Any
+
+from pipeline.base.dotted import flatten
+
+# What a recipe says of itself, and where it is searched: no network differs by it.
+ASIDE = ("description", "published", "remark", "split", "search")
+
+
+def call_text(named: Any) -> str:
+    """A class and its arguments in one line: `Conv2D(filters=32, kernel_size=5)`, `ReLU`."""
+    if isinstance(named, str):
+        return named
+    ((name, given),) = named.items()
+    arguments = ", ".join(f"{key}={value}" for key, value in (given or {}).items())
+    return f"{name}({arguments})" if arguments else str(name)
+
+
+def recipe_lines(recipe: dict[str, Any]) -> dict[str, str]:
+    """All that a recipe says and that counts, by dotted key; a layer is one line."""
+    lines: dict[str, str] = {}
+    for key, value in recipe.items():
+        if key == "layers":
+            lines |= {f"layers.{at:02}": call_text(layer) for at, layer in enumerate(value)}
+        elif key == "callbacks":
+            lines |= {f"callbacks.{at}": call_text(each) for at, each in enumerate(value)}
+        elif key == "loss":
+            lines["loss"] = call_text(value)
+        elif key not in ASIDE:
+            lines |= {name: str(each) for name, each in flatten(value, key).items()}
+    return lines
+
+
+def recipe_changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """What changed in a recipe: its layers as a difference of lists, all else key by key."""
+    old, new = (
+        {key: line for key, line in recipe_lines(recipe).items() if not key.startswith("layers.")}
+        for recipe in (before, after)
+    )
+    found = [
+        f"{key} {old.get(key)} -> {new.get(key)}"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    ]
+    one, other = ([call_text(each) for each in recipe["layers"]] for recipe in (before, after))
+    for kind, i, j, k, m in SequenceMatcher(a=one, b=other, autojunk=False).get_opcodes():
+        if kind != "equal":
+            removed, added = one[i:j], other[k:m]
+            while removed and added:
+                found.append(f"{removed.pop(0)} -> {added.pop(0)}")
+            found += [f"without {each}" for each in removed] + [f"with {each}" for each in added]
+    return found

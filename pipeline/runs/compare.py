@@ -1,0 +1,90 @@
+"""`make compare`: every result in one table, beside the one that is in place."""
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.base.console import console, duration, say
+from pipeline.evaluation.scores import (
+    SIGNIFICANCE,
+    beyond_chance,
+    difference_error,
+    errors,
+    paired_p_value,
+)
+from pipeline.provenance.changes import changes
+from pipeline.provenance.history import Result, current, result, results
+
+MOST_CHANGES = 6  # shown of a result; `--all` shows every one
+
+
+def verdict(found: Result, base: Result) -> str:
+    """Whether a result's CV is better than another's, in words; paired on the same rows."""
+    mine, other = found.blended, base.blended
+    if mine.cv_rows_sha256 == other.cv_rows_sha256:
+        right, before = found.correct, base.correct
+        won, lost = int((right & ~before).sum()), int((before & ~right).sum())
+        p_value = min(1.0, 2 * min(paired_p_value(right, before), paired_p_value(before, right)))
+        better, certain = won > lost, p_value < SIGNIFICANCE
+        told = f"won {won}, lost {lost}, p {p_value:.2g}"
+    else:
+        difference = mine.cv_accuracy - other.cv_accuracy
+        error = difference_error(
+            (mine.cv_accuracy, mine.cv_rows), (other.cv_accuracy, other.cv_rows)
+        )
+        better, certain = difference > 0, beyond_chance(difference, error)
+        told = "other rows"
+    if not certain:
+        return f"within chance ({told})"
+    return f"{'better' if better else 'worse'} ({told})"
+
+
+def _row(found: Result, base: Result, everything: bool) -> list[str]:
+    scores, blended = found.scores, found.blended
+    rows = found.params.get("preprocess", {}).get("rows")
+    mark = "\nslice" if rows else ""
+    if found.name == base.name:
+        what, compared = "[bold]in place[/]", ""
+    else:
+        listed = changes(base, found) or ["nothing"]
+        shown = listed if everything else listed[:MOST_CHANGES]
+        more = len(listed) - len(shown)
+        what = "\n".join(map(escape, shown)) + (f"\nand {more} more (--all)" if more else "")
+        compared = verdict(found, base)
+    half = (scores.cv_accuracy_high - scores.cv_accuracy_low) / 2
+    board = scores.leaderboard_accuracy
+    return [
+        f"{found.name}{mark}",
+        what,
+        f"{scores.cv_accuracy:.5f}\n±{half:.5f}",
+        f"{errors(scores.cv_accuracy, blended.cv_rows):,}",
+        "-" if board is None else f"{board:.5f}",
+        duration(found.seconds),
+        compared,
+    ]
+
+
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help="Results; all if none.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show every change.")] = False,
+) -> None:
+    """Compare results with the one in place: what changed, the scores, and whether it is chance."""
+    found = [result(name) for name in names] if names else results()
+    if not found:
+        say("no results yet; `make quick` makes one in two minutes, `make repro` the full one")
+        return
+    base = current() or found[0]
+    table = Table("result", title=f"Beside {base.name}", title_justify="left")
+    table.columns[0].no_wrap = True
+    table.add_column("what changed", ratio=1, min_width=16)
+    for column in ("CV", "errors", "board", "time"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("verdict", width=14)
+    for each in [base, *(each for each in found if each.name != base.name)]:
+        try:
+            table.add_row(*_row(each, base, everything), end_section=True)
+        except (FileNotFoundError, ValueError):
+            table.add_row(each.name, "[yellow]another version of the code made it[/]")
+    console.print(table)

@@ -1,0 +1,123 @@
+"""`make try`: the pipeline with some settings changed, in a folder apart; the project stays as is.
+
+The folder, experiments/tries/<name>, is a copy of the project with its untracked recipes. It shares
+DVC's cache, finished folds and MLflow's database with the project, so nothing is computed twice.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from ruamel.yaml.error import YAMLError
+
+from pipeline.base.console import say
+from pipeline.base.dotted import flatten, value_at
+from pipeline.base.errors import UserError, did_you_mean, quoted
+from pipeline.base.files import write_text
+from pipeline.base.frozen import validate
+from pipeline.base.locks import locked
+from pipeline.base.paths import EXPERIMENTS, PARAMS
+from pipeline.base.settings import RECIPE_NAME, Settings
+from pipeline.base.yaml_file import edit_yaml, parse_yaml
+from pipeline.provenance.dvc import cache_folder
+from pipeline.provenance.history import RESULTS, results
+from pipeline.provenance.revision import git
+from pipeline.provenance.snapshot import need_git, snapshot
+from pipeline.recipes.files import load_recipe
+
+# The folders that a run needs; tests and documents stay away.
+NEEDED = (".dvc", "data", "experiments/recipes", "experiments/studies", "pipeline", "submissions")
+
+
+def parse_changes(given: list[str]) -> dict[str, Any]:
+    """`["train.epochs=16", "recipes=[mine]"]` as values by dotted key.
+
+    Raises:
+        UserError: one is not a known setting and a value.
+    """
+    known = flatten(parse_yaml(PARAMS.read_text()))
+    changes = {}
+    for each in given:
+        key, equals, value = each.partition("=")
+        if not equals:
+            raise UserError(f"{quoted(each)}: a change is a setting and a value: train.epochs=16")
+        try:
+            value_at(parse_yaml(PARAMS.read_text()), key)
+            changes[key] = parse_yaml(value)
+        except ValueError:
+            hint = did_you_mean(key, known, "params.yaml lists them")
+            raise UserError(f"{quoted(key)}: there is no such setting; {hint}") from None
+        except YAMLError:
+            raise UserError(f"{each}: {quoted(value)} is not a value") from None
+    return changes
+
+
+def changed_params(changes: dict[str, Any]) -> str:
+    """The text of params.yaml with the changes; they are checked, with the recipes.
+
+    Raises:
+        UserError: a value is impossible, or a recipe wrong.
+    """
+    text = edit_yaml(PARAMS.read_text(), changes)
+    for name in validate(Settings, parse_yaml(text), PARAMS).recipes:
+        load_recipe(name)
+    return text
+
+
+def make_folder(name: str, params: str) -> Path:
+    """The project as it is, with other params.yaml, in a folder of its own."""
+    top, within = git("rev-parse", "--show-toplevel"), git("rev-parse", "--show-prefix")
+    folder, start = EXPERIMENTS / name, snapshot(f"start of {name}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    git("clone", "-q", "--shared", "--no-checkout", top, str(folder))
+    git("-C", str(folder), "sparse-checkout", "set", *(f"{within}{each}" for each in NEEDED))
+    git("-C", str(folder), "checkout", "-q", "--detach", start)
+    project = folder / within
+    write_text(project / PARAMS, params)
+    cache = f"[cache]\n    dir = {cache_folder()}\n    type = reflink,hardlink,copy\n"
+    write_text(project / ".dvc/config.local", cache)
+    return project
+
+
+def experiment(name: str, changes: dict[str, Any]) -> int:
+    """Run the pipeline with changed settings, and keep its result under a name; the exit code."""
+    need_git()
+    params = changed_params(changes)
+    with locked(f"tries/{name}", f"running the experiment {name}"):
+        project = make_folder(name, params)
+        python = Path(sys.executable)
+        given = {
+            "PIPELINE_ROOT": str(Path.cwd()),
+            "PIPELINE_EXPERIMENT": name,
+            "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        command = [str(python), "-m", "pipeline", "repro"]
+        code = subprocess.run(command, cwd=project, env=os.environ | given).returncode
+        if code:
+            say(f"{name} is not finished; the same command continues it, with every finished fold")
+            return code
+        reference = f"{RESULTS}/{name}"
+        git("fetch", "-q", str(EXPERIMENTS / name), f"+{reference}:{reference}")
+    return 0
+
+
+def main(
+    name: Annotated[str, typer.Argument(help="What to call it: small letters, digits, _ or -.")],
+    changes: Annotated[
+        list[str] | None, typer.Argument(help="Settings: train.epochs=16 'recipes=[mine]'")
+    ] = None,
+    more: Annotated[str, typer.Option("--set", help="The same, in one text.")] = "",
+) -> int:
+    """Run with some settings changed, in a folder apart; the project stays as it is."""
+    if not re.fullmatch(RECIPE_NAME.replace("_]", "_-]"), name) or name.startswith("repro-"):
+        raise UserError(f"{quoted(name)}: a name is small letters, digits, _ and -, not repro-...")
+    if any(each.name == name for each in results()):
+        raise UserError(f"{name} has been run; `make compare` shows it. Take another name")
+    return experiment(name, parse_changes([*(changes or []), *shlex.split(more)]))

@@ -1,0 +1,122 @@
+"""What a run will do, and about how long it takes on this machine."""
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from pipeline.base.console import duration, say
+from pipeline.base.files import write_json
+from pipeline.base.paths import PLAN, SECONDS
+from pipeline.base.processor import cores
+from pipeline.base.settings import Settings
+from pipeline.recipes.files import load_recipe
+from pipeline.recipes.recipe import Recipe
+from pipeline.training.speed import faster_precision, known_speeds, speed_file
+
+# Seconds of a stage of the embedded digits, where it has not run yet: 2 cores, Intel Xeon 6/207.
+USUAL = {"download": 5.0, "preprocess": 6.0, "tune": 8.0, "ensemble": 14.0, "submission": 6.0}
+START = 9.0  # seconds until the first network of a stage trains: imports, processes, tracing
+OF_TRAINING = 0.3  # a prediction's share of the time that training on an image takes
+SIDE_BY_SIDE = 0.9  # a network's speed beside another's
+
+
+@dataclass(frozen=True)
+class Work:
+    """A stage that may run."""
+
+    stage: str  # as DVC names it: `train@compact`
+    what: str
+    seconds: float | None  # None: not known
+
+
+def plan(settings: Settings, stages: list[str]) -> list[Work]:
+    """What the stages will do; the machine's speed is measured if it is not known."""
+    trained = [stage for stage in stages if stage.startswith(("train@", "tune"))]
+    if trained and settings.train.precision == "auto" and not _all_known(settings):
+        command = [sys.executable, "-m", "pipeline", "speed"]
+        subprocess.run(command, stdout=subprocess.DEVNULL)  # what fails there fails in the stage
+    return [_work(settings, stage) for stage in stages]
+
+
+def _all_known(settings: Settings) -> bool:
+    return all(_speed(settings, load_recipe(name)) for name in settings.recipes)
+
+
+def _speed(settings: Settings, recipe: Recipe) -> float | None:
+    """Training images a second of one network, in the precision that will be used."""
+    shape, classes = settings.competition.image_shape, settings.competition.classes
+    speeds = known_speeds(speed_file(recipe, shape, classes))
+    if speeds is None:
+        return None
+    wanted = settings.train.precision
+    return speeds.get(faster_precision(speeds) if wanted == "auto" else wanted)
+
+
+def _work(settings: Settings, stage: str) -> Work:
+    name, _, recipe = stage.partition("@")
+    if name == "train":
+        return _training(settings, stage, recipe)
+    if name == "tune" and settings.tune.trials:
+        return _tuning(settings)
+    what = {"tune": "no trials", "download": "the competition's files"}.get(name, "")
+    return Work(stage, what, _last(name) or USUAL[name])
+
+
+def _rows(settings: Settings) -> int:
+    return settings.preprocess.rows or settings.competition.train_rows or 42_000
+
+
+def _training(settings: Settings, stage: str, name: str) -> Work:
+    recipe, folds = load_recipe(name), settings.preprocess.folds
+    epochs = (settings.train.epochs or recipe.epochs) * (2 if recipe.refit else 1)
+    learned = _rows(settings) * (folds - 1) // folds
+    networks = folds * settings.train.repeats
+    what = f"{networks} networks, {epochs} epochs of {learned:,} images"
+    speed = _speed(settings, recipe)
+    if speed is None:
+        return Work(stage, what, None)
+    views = 1 if settings.preprocess.rows else recipe.views
+    predicted = (settings.competition.test_rows or 0) + _rows(settings) // folds
+    images = epochs * learned + predicted * views * OF_TRAINING
+    at_once = min(settings.compute.workers or cores(), networks)
+    rounds = math.ceil(networks / at_once)
+    alone = SIDE_BY_SIDE if at_once > 1 else 1.0
+    return Work(stage, what, START + rounds * images / (speed * alone))
+
+
+def _tuning(settings: Settings) -> Work:
+    tuned = [recipe for recipe in map(load_recipe, settings.recipes) if recipe.search]
+    folds, rows = settings.preprocess.folds, settings.tune.rows
+    what = f"{settings.tune.trials} trials a recipe, {folds} folds of {rows:,} rows"
+    if not tuned:
+        return Work("tune", "nothing to tune", USUAL["tune"])
+    seconds = START
+    for recipe in tuned:
+        speed = _speed(settings, recipe)
+        if speed is None:
+            return Work("tune", what, None)
+        epochs = settings.tune.epochs or recipe.epochs
+        images = epochs * rows * (folds - 1) / folds + rows / folds * recipe.views * OF_TRAINING
+        seconds += settings.tune.trials * folds * (images / speed + 1.0)
+    return Work("tune", what, seconds)
+
+
+def _last(stage: str) -> float | None:
+    """The seconds that a stage took when it last ran here."""
+    try:
+        return float(json.loads((SECONDS / f"{stage}.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def show(works: list[Work]) -> None:
+    """Say what will be done, and how long it takes; note it for the stages' time left."""
+    known = sum(work.seconds or 0.0 for work in works)
+    more = "" if all(work.seconds for work in works) else ", and what cannot be estimated yet"
+    say(f"To do, about {duration(known)} on this machine{more}:")
+    for work in works:
+        about = duration(work.seconds) if work.seconds else "?"
+        say(f"  {work.stage:<18} {about:>8}  {work.what}")
+    write_json(PLAN, {work.stage: work.seconds or 0.0 for work in works})

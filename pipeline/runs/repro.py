@@ -1,0 +1,38 @@
+"""`make repro`: every stage that is out of date, its result kept; then the score and the report."""
+
+from pipeline.base.console import say
+from pipeline.base.paths import EXPERIMENT
+from pipeline.base.settings import load_settings
+from pipeline.health import check
+from pipeline.provenance.snapshot import need_git
+
+
+def main() -> int:
+    """Run every stage that is out of date, keep the result, and say what came out."""
+    need_git()
+    check.main()
+    # Imported here: they take seconds, and a wrong setting or recipe is told before.
+    from pipeline.provenance import dvc
+    from pipeline.provenance.history import record, record_run
+    from pipeline.report import page
+    from pipeline.report.summary import print_next, print_summary
+    from pipeline.runs.announce import announce
+    from pipeline.runs.plan import plan, show
+
+    settings = load_settings()
+    stages = dvc.pending()
+    if stages:
+        show(plan(settings, stages))
+        announce(settings)
+        code = dvc.reproduce()
+        if code:
+            return code
+    else:
+        say("nothing to do: the result here is of this code and these settings")
+        print_summary(settings)
+    result = record(EXPERIMENT) if EXPERIMENT else record_run()
+    if stages or not page.REPORT.exists():
+        page.main()
+    say(f"kept as {result.name}: `make compare` lists what was kept")
+    print_next(settings)
+    return 0
