@@ -20,7 +20,8 @@ from pipeline.evaluation.scores import accuracy, correct, interval
 from pipeline.provenance.stage import stage
 from pipeline.recipes.files import load_recipe
 from pipeline.tracking.model_plan import member, plan
-from pipeline.tracking.tracker import Run, Tracker
+from pipeline.tracking.run import Run
+from pipeline.tracking.tracker import Tracker
 
 
 def read_members(settings: Settings, rows: int) -> tuple[np.ndarray, np.ndarray]:

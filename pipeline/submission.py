@@ -12,7 +12,8 @@ from pipeline.evaluation.scores import errors
 from pipeline.provenance.stage import stage, stage_seconds
 from pipeline.recipes.files import recipe_path
 from pipeline.report.summary import print_summary
-from pipeline.tracking.tracker import Run, Tracker
+from pipeline.tracking.run import Run
+from pipeline.tracking.tracker import Tracker
 
 
 def score(settings: Settings, blended: Blended) -> Scores:

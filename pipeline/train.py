@@ -27,7 +27,8 @@ from pipeline.provenance.stage import stage
 from pipeline.recipes.files import load_recipe, recipe_path
 from pipeline.recipes.words import recipe_lines
 from pipeline.tracking.model_plan import member, plan
-from pipeline.tracking.tracker import Run, Tracker
+from pipeline.tracking.run import Run
+from pipeline.tracking.tracker import Tracker
 from pipeline.training.cache import Result
 from pipeline.training.fingerprint import fingerprint
 from pipeline.training.folds import fold_tasks, out_of_fold, right_rows

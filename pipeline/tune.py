@@ -21,7 +21,8 @@ from pipeline.evaluation.scores import share_interval
 from pipeline.network.models import check_recipe
 from pipeline.provenance.stage import stage
 from pipeline.recipes.files import load_recipe, recipe_path
-from pipeline.tracking.tracker import Run, Tracker
+from pipeline.tracking.run import Run
+from pipeline.tracking.tracker import Tracker
 from pipeline.tuning import pictures
 from pipeline.tuning.confirm import candidates, confirm
 from pipeline.tuning.opening import open_study

@@ -37,5 +37,7 @@ def first_line(error: BaseException) -> str:
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
     """A hint for a misspelt name: the closest known one, or `otherwise`."""
-    close = get_close_matches(name, list(known), n=1)
+    names = list(known)
+    close = [each for each in names if each.lower() == name.lower()]  # `adam` is Adam
+    close += get_close_matches(name, names, n=1)
     return f"did you mean {close[0]}?" if close else otherwise

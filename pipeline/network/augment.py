@@ -1,6 +1,7 @@
 """Random changes of a batch of images, stateless: the same seed, the same draws."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +19,53 @@ def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> t
         augmentation: how far each change may go.
 
     Returns:
-        float32, the shape of `images`; what comes from outside an image is 0.
+        float32, the shape of `images`; what comes from outside an image is as `fill_mode` says.
     """
+    images = _flipped(images, seed, augmentation)
     transforms = _affine(images.shape, tf.shape(images)[0], seed, augmentation)
     if augmentation.elastic_alpha:
-        return warp(images, transforms, _displacements(images, seed, augmentation))
-    return resample(images, transforms)
+        images = warp(images, transforms, _displacements(images, seed, augmentation))
+    else:
+        images = resample(images, transforms, augmentation.fill_mode)
+    return _cut_out(images, seed, augmentation.cutout) if augmentation.cutout else images
+
+
+def mixup(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, alpha: float) -> Any:
+    """Each image and its label mixed with another's of the batch (Zhang and others, 2018).
+
+    The shares are drawn from Beta(alpha, alpha), one an image.
+
+    Returns:
+        float32 images and labels, of the shapes given.
+    """
+    batch = tf.shape(images)[0]
+    one, other = (tf.random.stateless_gamma((batch,), seed + at, alpha) for at in (4, 5))
+    share = one / tf.maximum(one + other, 1e-20)
+    tall = tf.reshape(share, (-1, 1, 1, 1))
+    mixed = tall * images + (1.0 - tall) * images[::-1]
+    return mixed, share[:, None] * labels + (1.0 - share[:, None]) * labels[::-1]
+
+
+def _flipped(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+    """Half of the images flipped, each way that the recipe asks for."""
+    ways = ((augmentation.horizontal_flip, 2), (augmentation.vertical_flip, 1))
+    for wanted, axis in ways:
+        if wanted:
+            draws = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed + 1 + axis)
+            images = tf.where(draws < 0.5, tf.reverse(images, [axis]), images)
+    return images
+
+
+def _cut_out(images: tf.Tensor, seed: tf.Tensor, side: int) -> tf.Tensor:
+    """A square of `side` pixels emptied in each image, its centre anywhere (DeVries, 2017)."""
+    height, width = images.shape[1], images.shape[2]
+    centre = tf.random.stateless_uniform((2, tf.shape(images)[0], 1), seed + 6)
+    inside = [
+        tf.abs(tf.range(size, dtype=tf.float32)[None] + 0.5 - centre[axis] * size) < side / 2
+        for axis, size in enumerate((height, width))
+    ]
+    square = inside[0][:, :, None] & inside[1][:, None, :]
+    return tf.where(square[..., None], 0.0, images)
 
 
 def view(images: tf.Tensor, number: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
@@ -33,7 +75,8 @@ def view(images: tf.Tensor, number: tf.Tensor, augmentation: Augmentation) -> tf
     """
     seed = tf.stack([tf.constant(0, tf.int64), number])
     transforms = _affine(images.shape, tf.constant(1), seed, augmentation)
-    return resample(images, tf.repeat(transforms, tf.shape(images)[0], axis=0))
+    transforms = tf.repeat(transforms, tf.shape(images)[0], axis=0)
+    return resample(images, transforms, augmentation.fill_mode)
 
 
 def _affine(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.hardware import keras, tf
-from pipeline.network.augment import augment
+from pipeline.network.augment import augment, mixup
 from pipeline.network.seeds import random_key
 from pipeline.recipes.recipe import Augmentation, Recipe
 
@@ -56,6 +56,9 @@ def training_batches(
             if augmented:
                 seed = tf.stack([tf.constant(augment_key, tf.int64), now * rows + start])
                 pixels = augment(pixels, seed, recipe.augmentation)
+                if recipe.augmentation.mixup_alpha:
+                    known = tf.gather(labels, chosen)
+                    return mixup(pixels, known, seed, recipe.augmentation.mixup_alpha)
             return pixels, tf.gather(labels, chosen)
 
         return tf.data.Dataset.range(0, rows, size).map(batch)

@@ -21,6 +21,7 @@ from pipeline.network.models import (
     scaling_layer,
 )
 from pipeline.network.optimizers import faster_optimizer
+from pipeline.network.predict import parts
 from pipeline.network.seeds import random_key
 from pipeline.recipes.recipe import Recipe
 
@@ -80,7 +81,7 @@ class _EachEpoch(keras.callbacks.Callback):
         """Save what was reached."""
         row = {"epoch": epoch + 1, "seconds": time.perf_counter() - self.started}
         row |= {name: float(value) for name, value in (logs or {}).items()}
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        row.setdefault("learning_rate", float(self.model.optimizer.learning_rate))
         self.history.append(row)
         if self.checkpoint:
             write_checkpoint(self.checkpoint, self.model, self.callbacks, self.history)
@@ -180,7 +181,7 @@ def fit(
     """
     learned, watched = _watch(recipe, train, held_out, key)
     if start:
-        model, scaling = start.training, start.model.layers[0]
+        model, scaling = start.training, parts(start.model)[0]
     else:
         model = _new_network(recipe, learned, classes, epochs, precision, key)
         scaling = scaling_layer(recipe, learned.images)

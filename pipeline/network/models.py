@@ -1,35 +1,18 @@
 """A recipe's network, loss and optimiser, each built from Keras's own classes by name."""
 
-import inspect
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.base.errors import UserError, did_you_mean, one_line
+from pipeline.base.errors import UserError, one_line
 from pipeline.base.hardware import keras
 from pipeline.network import callbacks
 from pipeline.network.layers import faster_layer
-from pipeline.recipes.recipe import Named, Recipe
-
-
-def _build(module: Any, named: Named, where: str, **more: Any) -> Any:
-    """`{"Conv2D": {"filters": 32}}` -> `keras.layers.Conv2D(filters=32)`.
-
-    Raises:
-        UserError: Keras has no such class, or the class does not take such arguments.
-    """
-    ((name, arguments),) = named.items()
-    factory = getattr(module, name, None)
-    if not inspect.isclass(factory):
-        known = [key for key, value in vars(module).items() if inspect.isclass(value)]
-        hint = did_you_mean(name, known, "Keras's documentation lists its names")
-        raise UserError(f"{where}: {module.__name__} has no {name}; {hint}")
-    try:
-        return factory(**arguments, **more)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: {name}: {one_line(str(error))}") from None
+from pipeline.network.sequence import connected
+from pipeline.network.words import build, check_words, without_colours
+from pipeline.recipes.recipe import Recipe
 
 
 def scaling_layer(recipe: Recipe, images: np.ndarray) -> keras.layers.Layer:
@@ -64,36 +47,35 @@ def build_model(
     """
     keras.config.set_dtype_policy(train_dtype or "float32")
     try:
-        layers = [keras.Input(input_shape, name="pixels")]
-        if not train_dtype:
-            layers.append(scaling or keras.layers.Rescaling(1 / 255))
-        for position, named in enumerate(recipe.layers):
-            layer = _build(keras.layers, named, f"layers.{position}")
-            layers.append(faster_layer(layer) if train_dtype else layer)
+        first = [] if train_dtype else [scaling or keras.layers.Rescaling(1 / 255)]
         activation = None if train_dtype else "softmax"
-        layers.append(keras.layers.Dense(classes, activation=activation, dtype="float32"))
-        model = keras.Sequential(layers)
-        if model.output_shape != (None, classes):
+        model = connected(recipe.layers, input_shape, first, faster_layer if train_dtype else None)
+        outputs = model.outputs[0]
+        if len(outputs.shape) != 2:
             raise ValueError(
-                f"the last one gives {model.layers[-2].output.shape[1:]} for an image, not one row "
-                f"of numbers; end with Flatten"
+                f"the last one gives {tuple(outputs.shape[1:])} for an image, not one row of "
+                f"numbers; end with Flatten"
             )
-        return model
+        last = keras.layers.Dense(classes, activation=activation, dtype="float32")
+        if isinstance(model, keras.Sequential):
+            model.add(last)
+            return model
+        return keras.Model(model.inputs[0], last(outputs))
     except ValueError as error:  # a layer that does not fit on the one before
-        raise UserError(f"layers: {one_line(str(error))}") from None
+        raise UserError(f"layers: {one_line(without_colours(str(error)))}") from None
     finally:
         keras.config.set_dtype_policy("float32")
 
 
 def build_loss(recipe: Recipe) -> keras.losses.Loss:
     """The recipe's loss, on logits and one-hot labels."""
-    return _build(keras.losses, recipe.loss, "loss", from_logits=True)
+    return build(keras.losses, recipe.loss, "loss", from_logits=True)
 
 
 def build_callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
     """The recipe's callbacks, new."""
     return [
-        _build(callbacks, named, f"callbacks.{position}")
+        build(callbacks, named, f"callbacks.{position}")
         for position, named in enumerate(recipe.callbacks)
     ]
 
@@ -119,9 +101,9 @@ def build_optimizer(
             else value
             for key, value in given.items()
         }
-        rate = _build(keras.optimizers.schedules, {schedule: given}, where)
+        rate = build(keras.optimizers.schedules, {schedule: given}, where)
         arguments = {**arguments, "learning_rate": rate}
-    return _build(keras.optimizers, {name: arguments}, "optimizer")
+    return build(keras.optimizers, {name: arguments}, "optimizer")
 
 
 def _steps(value: Any, steps_per_epoch: int, epochs: int, where: str) -> int:
@@ -154,6 +136,7 @@ def check_recipe(
         if recipe.normalize:
             _check_fits(recipe.normalize.height, "normalize.height", shape[0])
             _check_fits(recipe.normalize.width, "normalize.width", shape[1])
+        check_words(recipe)
         build_callbacks(recipe)
         model = build_model(recipe, shape, classes, train_dtype="float32")
         model.compile(build_optimizer(recipe, 1, 1), build_loss(recipe), run_eagerly=True)
@@ -161,7 +144,7 @@ def check_recipe(
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     except Exception as error:  # whatever Keras and TensorFlow raise
-        reason = one_line(str(error))[:300]
+        reason = one_line(without_colours(str(error)))[:300]
         raise UserError(
             f"{where}: it cannot be trained: {type(error).__name__}: {reason}"
         ) from None

@@ -9,6 +9,14 @@ from pipeline.recipes.recipe import Recipe
 BATCH = 1000
 
 
+def parts(model: keras.Model) -> tuple[keras.layers.Layer, keras.Model]:
+    """The scaling of a model that predicts, and the rest of it."""
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    if isinstance(model, keras.Sequential):
+        return layers[0], keras.Sequential(layers[1:])
+    return layers[0], keras.Model(layers[0].output, model.output)
+
+
 def predict(model: keras.Model, images: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Probabilities, float32 (rows, classes), of raw pixels: the mean over the recipe's views.
 
@@ -22,8 +30,7 @@ def predict(model: keras.Model, images: np.ndarray, recipe: Recipe) -> np.ndarra
     """
     if not len(images):  # TensorFlow's convolutions fail on none
         return np.zeros((0, model.output_shape[-1]), np.float32)
-    scaling, *layers = model.layers
-    network = keras.Sequential(layers)
+    scaling, network = parts(model)
 
     def step(batch: tf.Tensor) -> tf.Tensor:
         scaled = scaling(tf.cast(batch, tf.float32))

@@ -5,9 +5,10 @@ import numpy as np
 from pipeline.base.hardware import tf
 
 
-def resample(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
-    """Read each image where `transforms`, float32 (batch, 6), say, bilinearly; outside is 0.
+def resample(images: tf.Tensor, transforms: tf.Tensor, fill: str = "constant") -> tf.Tensor:
+    """Read each image where `transforms`, float32 (batch, 6), say, bilinearly.
 
+    Outside an image is 0, or as `fill` says in Keras's words: nearest, reflect or wrap.
     From a pixel of the result to where it is read, x first: x' = ax + by + c, y' = dx + ey + f.
     """
     zero = tf.zeros_like(transforms[:, :2])
@@ -17,7 +18,7 @@ def resample(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
         output_shape=images.shape[1:3],
         fill_value=0.0,
         interpolation="BILINEAR",
-        fill_mode="CONSTANT",
+        fill_mode=fill.upper(),
     )
 
 

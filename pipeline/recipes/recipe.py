@@ -4,6 +4,7 @@ Anything Keras has a class for is written as that class's name and its arguments
 32, kernel_size: 3}`; `pipeline/network/models.py` builds it from the class itself.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -16,7 +17,20 @@ from pipeline.recipes.search import Search, spelled_out
 def _single(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     if len(value) != 1:
         raise ValueError("give one class name and its arguments, as in `Dropout: {rate: 0.4}`")
+    for key, inner in flatten(value).items():
+        if isinstance(inner, str) and _is_number(inner):
+            raise ValueError(f"{key}: {inner!r} is text; write the number without quotes")
+        if inner is None and re.search(r":\S", key):
+            raise ValueError(f"{key}: a space is missing after the colon: `rate: 0.3`")
     return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 # A Keras class by its name, and its arguments.
@@ -33,6 +47,17 @@ class Augmentation(Frozen):
     height_shift_range: float = Field(0.0, ge=0, le=1, description="share of the height, each way")
     elastic_alpha: float = Field(0.0, ge=0, description="strength of elastic distortion, pixels")
     elastic_sigma: float = Field(4.0, gt=0, le=100, description="its smoothness, pixels")
+    fill_mode: Literal["constant", "nearest", "reflect", "wrap"] = "constant"
+    horizontal_flip: bool = Field(False, description="half of the images, left to right")
+    vertical_flip: bool = Field(False, description="half of the images, upside down")
+    cutout: int = Field(0, ge=0, le=1024, description="side of an emptied square, pixels")
+    mixup_alpha: float = Field(0.0, ge=0, le=100, description="of the Beta distribution; 0: none")
+
+    @model_validator(mode="after")
+    def _elastic_fills_with_nothing(self) -> "Augmentation":
+        if self.elastic_alpha and self.fill_mode != "constant":
+            raise ValueError("fill_mode: elastic distortion fills with constant only")
+        return self
 
 
 class Canvas(Frozen):

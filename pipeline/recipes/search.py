@@ -10,6 +10,7 @@ from pipeline.base.frozen import Frozen
 if TYPE_CHECKING:  # a served model has recipes, and needs no Optuna
     from optuna.trial import BaseTrial
 
+RESIDUAL = "Residual"  # the one word of a recipe's layers that is ours: its input plus its layers
 Plain = None | bool | int | float | str  # what Optuna keeps of a categorical choice
 
 
@@ -127,8 +128,15 @@ def spelled_out(value: Any) -> Any:
     if isinstance(value, str):
         return {value: {}}
     if isinstance(value, dict):
-        return {name: {} if given is None else given for name, given in value.items()}
+        return {name: _arguments(name, given) for name, given in value.items()}
     return value
+
+
+def _arguments(name: str, given: Any) -> Any:
+    """A layer's arguments; of `Residual: [...]`, whose one argument is a list, as a mapping."""
+    if name == RESIDUAL and isinstance(given, list):
+        return {"layers": [spelled_out(layer) for layer in given]}
+    return {} if given is None else given
 
 
 def suggest(space: dict[str, Search], trial: "BaseTrial") -> dict[str, Any]:

@@ -1,15 +1,17 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
 from pipeline.base.hardware import tf
-from pipeline.network.augment import augment
+from pipeline.network.augment import augment, mixup
 from pipeline.recipes.recipe import Augmentation
 from support.project import digits
 
 SEED = tf.constant([1, 2], tf.int64)
 
 
-def augmented(images: np.ndarray, seed: tf.Tensor = SEED, **ranges: float) -> np.ndarray:
+def augmented(images: np.ndarray, seed: tf.Tensor = SEED, **ranges: Any) -> np.ndarray:
     return augment(images.astype(np.float32), seed, Augmentation(**ranges)).numpy()
 
 
@@ -60,3 +62,38 @@ def test_elastic_distortion_moves_neighbours_together() -> None:
     assert 0.5 < moved.std() < 3
     assert np.corrcoef(moved[:, :, :-1].ravel(), moved[:, :, 1:].ravel())[0, 1] > 0.9
     assert abs(np.corrcoef(moved[:, :, 0].ravel(), moved[:, :, 15].ravel())[0, 1]) < 0.4
+
+
+def test_flips_turn_about_half_of_the_images() -> None:
+    images = digits(200)[0]
+    for name, axis in (("horizontal_flip", 2), ("vertical_flip", 1)):
+        changed = augmented(images, **{name: True})
+        turned = np.isclose(changed, np.flip(images, axis), atol=1e-3).all(axis=(1, 2, 3))
+        same = np.isclose(changed, images, atol=1e-3).all(axis=(1, 2, 3))
+        assert (turned | same).all()
+        assert 60 < turned.sum() < 140
+
+
+def test_cutout_empties_one_square_of_an_image() -> None:
+    images = np.full((50, 28, 28, 1), 100, np.uint8)
+    emptied = (augmented(images, cutout=8) == 0).sum(axis=(1, 2, 3))
+    assert emptied.max() <= 64
+    assert emptied.min() >= 16  # a centre at a corner leaves a quarter inside
+    assert len(np.unique(emptied)) > 3
+
+
+@pytest.mark.parametrize(("mode", "value"), [("constant", 0.0), ("nearest", 100.0)])
+def test_what_comes_from_outside_is_as_fill_mode_says(mode: str, value: float) -> None:
+    images = np.full((50, 28, 28, 1), 100, np.uint8)
+    changed = augmented(images, width_shift_range=0.3, fill_mode=mode)
+    assert changed.min() == pytest.approx(value, abs=1e-3)
+
+
+def test_mixup_mixes_images_and_labels_by_the_same_shares() -> None:
+    images = tf.constant(np.arange(1, 5), tf.float32)[:, None, None, None] * tf.ones((4, 2, 2, 1))
+    labels = tf.one_hot([0, 1, 2, 3], 4)
+    mixed, shares = mixup(images, labels, SEED, 0.4)
+    np.testing.assert_allclose(shares.numpy().sum(axis=1), 1.0, atol=1e-5)
+    expected = shares.numpy() @ np.arange(1, 5)
+    np.testing.assert_allclose(mixed.numpy()[:, 0, 0, 0], expected, atol=1e-5)
+    assert (shares.numpy() > 0).sum() > 4

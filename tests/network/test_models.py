@@ -7,8 +7,9 @@ import pytest
 
 from pipeline.base import hardware
 from pipeline.base.errors import UserError
-from pipeline.base.hardware import tf
+from pipeline.base.hardware import keras, tf
 from pipeline.network.models import build_model, build_optimizer, check_recipe
+from pipeline.network.predict import predict
 from pipeline.recipes.files import load_recipe
 from pipeline.recipes.recipe import Recipe
 from support.project import REPOSITORY, digits
@@ -28,6 +29,32 @@ def test_both_forms_of_a_network_say_the_same(project: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("strides", [1, 2])
+def test_a_residual_block_adds_its_input_and_opens_in_plain_keras(
+    project: Path, strides: int
+) -> None:
+    block = [{"Conv2D": {"filters": 4, "kernel_size": 3, "padding": "same", "strides": strides}}]
+    layers = [{"Conv2D": {"filters": 4, "kernel_size": 5}}, {"Residual": block}, "Flatten"]
+    recipe = changed(load_recipe("tiny"), layers=layers)
+    check_recipe(recipe, Path("x.yaml"), SHAPE, 10)
+    training = build_model(recipe, SHAPE, 10, train_dtype="float32")
+    final = build_model(recipe, SHAPE, 10)
+    final.set_weights(training.get_weights())
+    images = digits(6)[0]
+    logits = training(images.astype(np.float32) / 255, training=False).numpy()
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(predict(final, images, recipe), expected, atol=1e-5)
+    final.save("saved.keras")
+    opened = keras.models.load_model("saved.keras")
+    np.testing.assert_allclose(opened.predict(images, verbose=0), expected, atol=1e-5)
+    if strides == 1:  # with kernels of 0 the block passes its input on
+        inner = final.layers[3]
+        inner.set_weights([np.zeros_like(each) for each in inner.get_weights()])
+        before = keras.Model(final.inputs[0], final.layers[2].output)(images)
+        after = keras.Model(final.inputs[0], final.layers[4].output)(images)
+        np.testing.assert_allclose(before, after, atol=1e-5)
+
+
 def test_a_saved_model_opens_in_plain_keras_on_raw_pixels(project: Path) -> None:
     model = build_model(load_recipe("tiny"), SHAPE, 10)
     model.save("model.keras")
@@ -102,12 +129,34 @@ def test_a_wrong_optimizer_or_schedule_is_named(project: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"loss": "SparseCategoricalCrossentropy"}, "it cannot be trained: "),
+        ({"loss": "SparseCategoricalCrossentropy"}, "labels are one-hot here"),
+        ({"loss": "CosineSimilarity"}, "loss: CosineSimilarity: "),
+        (
+            {"layers": ["Flatten", {"Dense": {"units": 10, "activation": "softmax"}}]},
+            "layers.1: Dense: a dense softmax of the classes comes last by itself; leave it out",
+        ),
+        ({"layers": ["Flatten", "Softmax"]}, "a dense softmax of the classes comes last by itself"),
+        ({"layers": [{"Rescaling": {"scale": 0.004}}, "Flatten"]}, "pixels are scaled already"),
+        ({"layers": ["Flatten", "Add"]}, "a recipe is one sequence; `Residual: [layers]` adds"),
+        (
+            {"layers": [{"Residual": [{"Conv2D": {"filters": 2, "kernel_size": 3}}]}, "Flatten"]},
+            "layers.0.Residual: its layers give (26, 26) pixels, which no stride reaches",
+        ),
+        ({"optimizer": "adam"}, "optimizer: keras.optimizers has no adam; did you mean Adam?"),
+        (
+            {"optimizer": {"Adam": {"lr": 0.1}}},
+            "there is no argument 'lr'; did you mean learning_r",
+        ),
+        (
+            {"layers": [{"Conv2D": {"filters": 2, "kernal_size": 3}}]},
+            "layers.0: Conv2D: there is no argument 'kernal_size'; did you mean kernel_size?",
+        ),
+        ({"callbacks": ["ModelCheckpoint"]}, "each epoch is saved anyway"),
         ({"loss": {"Hinge": {"margin": 3}}}, "loss: Hinge: "),
         ({"layers": ["Layer", "Flatten"]}, "x.yaml: "),
         (
             {"callbacks": ["EarlyStop"]},
-            "x.yaml: callbacks.0: pipeline.network.callbacks has no EarlyStop",
+            "x.yaml: callbacks.0: callbacks has no EarlyStop; did you mean EarlyStopping?",
         ),
         ({"callbacks": [{"StopWhenReached": {"valu": 1}}]}, "x.yaml: callbacks.0: StopWhenReached"),
         ({"canvas": {"height": 20, "width": 40}}, "x.yaml: canvas: (20, 40) is smaller than"),

@@ -59,7 +59,12 @@ def test_the_champion_gives_way_only_to_what_is_better_beyond_chance(project: Pa
     def enter(right: int, rows: str = "r", count: int = 1000) -> dict[str, str]:
         run = client.create_run(experiment).info.run_id
         np.save(JOURNALS / "files/c.npy", np.arange(count) < right)
-        made: dict[str, Any] = {"plan": {}, "files": {"correct.npy": "c.npy"}, "rows_sha256": rows}
+        made: dict[str, Any] = {
+            "name": "blend",
+            "plan": {},
+            "files": {"correct.npy": "c.npy"},
+            "rows_sha256": rows,
+        }
         entry = entries.LoggedModel(run="a", **made)
         register(client, "digits", f"runs:/{run}/model", run, entry)
         register(client, "digits", f"runs:/{run}/model", run, entry)  # sent twice, entered once

@@ -15,13 +15,14 @@ import numpy as np
 import psutil
 import pytest
 
+from pipeline.base.files import write_json
 from pipeline.base.paths import CACHE
 from pipeline.base.settings import load_settings
 from pipeline.data.arrays import load_data
 from pipeline.training import side_by_side
 from pipeline.training.cache import run_tasks
 from pipeline.training.fingerprint import fingerprint
-from pipeline.training.progress import Progress
+from pipeline.training.progress import Progress, later_seconds
 from pipeline.training.side_by_side import run_side_by_side, workers
 from support.project import REPOSITORY
 from support.tasks import task
@@ -54,9 +55,11 @@ def test_two_at_a_time_make_the_same_as_one(
     assert sorted(by_whom) == [0, 1]
     assert set(by_whom.values()) == {True, False}
     assert not helpers()
+    progress.finished(tasks[0], wrong=3, rows=100)
+    progress.finished(tasks[1], wrong=1, rows=100)
     output = capfd.readouterr().out
-    assert "fold 2  network 2/2  epoch 40/40" in output
-    assert output.count("left 0:00") >= 1
+    assert "tiny fold 1 of 2: accuracy 0.97000, 3 errors of 100 held-out rows\n" in output
+    assert "0.99000, 1 errors of 100 held-out rows; so far 0.98000, 4 of 200\n" in output
     folders = sorted(path for path in CACHE.iterdir() if path.name != "locks")
     for folder in folders:
         folder.rename(f"{folder}.together")
@@ -71,7 +74,9 @@ def test_two_at_a_time_make_the_same_as_one(
 def test_the_time_left_is_that_of_all_networks_side_by_side(
     arrays: Path,
     capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("pipeline.training.progress.EVERY", -1.0)
     tasks = [task(fold=fold, epochs=20) for fold in range(6)]
     progress = Progress(tasks, 2, learned=100)
     row = {"loss": 1.0, "accuracy": 0.5, "val_accuracy": 0.5}
@@ -79,6 +84,12 @@ def test_the_time_left_is_that_of_all_networks_side_by_side(
     assert "left 11:54" in capfd.readouterr().out  # 119 of 120 epochs, two at a time
     progress(tasks[5], [{"epoch": 1, "seconds": 12.0, **row}])
     assert "left 3:48" in capfd.readouterr().out  # a last network's epochs come one by one
+    write_json(Path("experiments/cache/plan.json"), {"tune": 5, "train@tiny": 100, "ensemble": 60})
+    later = later_seconds("train@tiny")
+    progress = Progress(tasks, 2, learned=100, predicted=1000, later=later)
+    progress(tasks[0], [{"epoch": 1, "seconds": 12.0, **row}])
+    # 119 epochs and six predictions of 1,000 rows, three epochs' worth each
+    assert "left 13:42, all stages 14:42" in capfd.readouterr().out
 
 
 def test_what_is_finished_is_not_trained_again_and_needs_no_helper(arrays: Path) -> None:

@@ -16,7 +16,8 @@ from pipeline.base.settings import Settings, load_settings
 from pipeline.data.arrays import load_data
 from pipeline.data.results import Tuned
 from pipeline.data.rows import choosing_rows, judged_rows, tuning_rows
-from pipeline.tracking.tracker import Run, Tracker
+from pipeline.tracking.run import Run
+from pipeline.tracking.tracker import Tracker
 from pipeline.tuning import opening
 from pipeline.tuning import study as studies
 from pipeline.tuning.confirm import candidates
