@@ -11,7 +11,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.files import read_array, read_json, remove_unfinished, replacing, write_array
 from pipeline.base.paths import ARRAYS, BLENDED, TRAINED
 from pipeline.base.settings import Settings, load_settings
-from pipeline.data.arrays import Data, load_data
+from pipeline.data.arrays import Data, load_data, train_rows
 from pipeline.data.results import Blended, Member, Tuned
 from pipeline.data.rows import judged_rows
 from pipeline.evaluation.blend import added_one_by_one, blend, choose_weights, nested_blend
@@ -64,7 +64,18 @@ def make_blend(settings: Settings) -> Blended:
     added = added_one_by_one(members, weights, labels, folds, method)
     by_name = [(names[position], so_far) for position, so_far in added]
     draw(
-        Predictions(names, members, by_name, nested, test, labels, folds, judged, data.train_images)
+        Predictions(
+            names,
+            members,
+            by_name,
+            nested,
+            test,
+            labels,
+            folds,
+            judged,
+            data.train_images,
+            train_rows(len(labels)),
+        )
     )
     write_array(BLENDED / "correct.npy", correct(nested[judged], labels[judged]))
     metrics = score(names, members, weights, nested, data, judged)

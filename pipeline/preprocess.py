@@ -66,7 +66,7 @@ def make_arrays(settings: Settings) -> dict[str, Any]:
     rows = stratified_slice(labels, options.rows, settings.seed, "preprocess.rows")
     images, labels = images[rows], labels[rows]
     folds = assign_folds(labels, options.folds, settings.seed)  # all checks precede the first file
-    write_data(Data(images, labels, test_images, folds))
+    write_data(Data(images, labels, test_images, folds), rows + 1)
     return {
         "train_rows": len(images),
         "test_rows": len(test_images),

@@ -43,7 +43,19 @@ def load_data() -> Data:
     return data
 
 
-def write_data(data: Data) -> None:
-    """Write data/arrays, each file complete or not at all."""
+def train_rows(count: int) -> np.ndarray:
+    """Which row of train.csv each train image is, from 1, int (rows,); a slice's have gaps."""
+    path = ARRAYS / "rows.npy"
+    return read_array(path) if path.exists() else np.arange(1, count + 1)
+
+
+def write_data(data: Data, rows: np.ndarray) -> None:
+    """Write data/arrays, each file complete or not at all.
+
+    Args:
+        data: the arrays.
+        rows: which row of train.csv each train image is, from 1, int (rows,).
+    """
+    write_array(ARRAYS / "rows.npy", rows)
     for name in NAMES:
         write_array(ARRAYS / f"{name}.npy", getattr(data, name))

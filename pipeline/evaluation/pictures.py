@@ -32,6 +32,7 @@ class Predictions:
     folds: np.ndarray  # int (rows,)
     judged: np.ndarray  # bool (rows,), the rows that scores are of
     images: np.ndarray  # uint8 (rows, height, width, channels)
+    rows: np.ndarray  # int (rows,), which row of train.csv each is, from 1
 
     @property
     def counts(self) -> np.ndarray:
@@ -143,7 +144,7 @@ def _worst_errors(run: Predictions) -> Picture:
     predicted = run.oof.argmax(axis=1)
     worst = findings.worst_errors(run.oof, run.labels)
     captions = [
-        f"row {row}\nlabel {run.labels[row]}: {run.oof[row, run.labels[row]]:.2f}\n"
+        f"row {run.rows[row]}\nlabel {run.labels[row]}: {run.oof[row, run.labels[row]]:.2f}\n"
         f"predicted {predicted[row]}: {run.oof[row, predicted[row]]:.2f}"
         for row in worst[:SHOWN]
     ]
@@ -159,6 +160,8 @@ def _worst_errors(run: Predictions) -> Picture:
 
 def _suspects(run: Predictions) -> Picture:
     table = suspects(run.oof, run.labels)
+    places = table["row"].head(SHOWN).to_numpy()
+    table = table.assign(row=run.rows[table["row"]])
     _write_csv("suspects.csv", table)
     first = table.head(SHOWN)
     captions = [
@@ -168,11 +171,11 @@ def _suspects(run: Predictions) -> Picture:
     caption = (
         f"Confident learning finds {len(table):,} rows whose out-of-fold probability for another "
         f"class is as high as that class's own rows have on average. {BLENDED / 'suspects.csv'} "
-        "lists all of them, by their position in data/arrays, from 0."
+        "lists all of them. Rows are those of train.csv, from 1."
     )
     made = Picture("suspects.png", "Labels in doubt", caption)
     title = f"{len(table):,} labels that may be wrong, most suspect first"
-    images.images(run.images[first["row"]], captions, made.path, title)
+    images.images(run.images[places], captions, made.path, title)
     return made
 
 
@@ -181,7 +184,7 @@ def _disagreements(run: Predictions) -> Picture:
     shown = apart[: SHOWN // 2]
     first = list(zip(run.names, run.members, strict=True))[:4]
     captions = [
-        f"row {row}, label {run.labels[row]}\n"
+        f"row {run.rows[row]}, label {run.labels[row]}\n"
         + "\n".join(f"{name[:14]}: {member[row].argmax()}" for name, member in first)
         for row in shown
     ]

@@ -67,6 +67,8 @@ def _leaderboard(run: Run) -> list[tuple[str, str]]:
     gap, error = run.gap
     if not beyond_chance(gap, error):
         hint = "chance explains it: choose by CV"
+    elif run.settings.scope:
+        hint = "a run of little training says little about leaks"
     elif gap > 0:
         hint = (
             "more than chance: all folds' networks together predict the leaderboard's rows, one "

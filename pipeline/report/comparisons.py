@@ -1,21 +1,28 @@
-"""A run compared with earlier ones, with what was sent and with the published recipes."""
+"""A run compared with this user's earlier ones, with what was sent and with published recipes."""
 
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from pipeline.base.paths import SCORES
-from pipeline.evaluation.scores import beyond_chance, difference_error
+from pipeline.base.files import read_array
+from pipeline.base.paths import BLENDED
+from pipeline.data.results import Blended
+from pipeline.evaluation.scores import (
+    SIGNIFICANCE,
+    beyond_chance,
+    difference_error,
+    paired_p_value,
+)
 from pipeline.kaggle.ledger import Row, read_ledger
-from pipeline.provenance.revision import git
+from pipeline.provenance.history import Result, in_place, results
 from pipeline.report.facts import Run, table
 
 BENCHMARK = Path("experiments/benchmark.csv")
-MOST = 8  # earlier runs
+MOST = 12  # earlier runs
 KINDS = ("validation", "test", "leaderboard")
+Judged = tuple[Blended, np.ndarray]  # a blend's metrics, and which judged rows are right
 
 
 def verdict(difference: float, error: float) -> str:
@@ -25,39 +32,56 @@ def verdict(difference: float, error: float) -> str:
     return "better, beyond chance" if difference > 0 else "worse, beyond chance"
 
 
-def earlier_runs(run: Run) -> list[dict[str, Any]]:
-    """The scores committed earlier, newest first; none without git.
+def compared(this: Judged, other: Judged) -> str:
+    """Whether a blend's CV is better than another's, in words.
 
-    Both scores count as of `run.rows` separate rows. Most rows are the same, so the standard error
-    is too large: a difference that is called beyond chance is.
+    On the same rows by McNemar's exact test of the rows that one of them gets right (two-sided, at
+    5%), else as two separate shares.
     """
-    try:
-        lines = git("log", f"-{MOST}", "--format=%h%x09%cs%x09%s", "--", str(SCORES)).splitlines()
-    except (OSError, subprocess.CalledProcessError):
-        return []
+    (mine, right), (its, before) = this, other
+    if mine.cv_rows_sha256 != its.cv_rows_sha256:
+        shares = ((mine.cv_accuracy, mine.cv_rows), (its.cv_accuracy, its.cv_rows))
+        told = verdict(mine.cv_accuracy - its.cv_accuracy, difference_error(*shares))
+        return f"{told} (other rows)"
+    won, lost = int((right & ~before).sum()), int((before & ~right).sum())
+    if not won and not lost:
+        return "the same rows are right"
+    p_value = min(1.0, 2 * min(paired_p_value(right, before), paired_p_value(before, right)))
+    told = "within chance" if p_value >= SIGNIFICANCE else "better" if won > lost else "worse"
+    return f"{told} (won {won}, lost {lost}, p {p_value:.2g})"
+
+
+def earlier_runs() -> list[dict[str, Any]]:
+    """The results kept here, the newest first, each beside this run; none without git."""
+    this = Blended.read(), np.asarray(read_array(BLENDED / "correct.npy"))
     shown = []
-    for line in lines:
-        revision, date, subject = line.split("\t", 2)
+    for found in reversed(results()):
+        if in_place(found):
+            continue
         try:
-            scores = json.loads(git("show", f"{revision}:./{SCORES}"))
-            cv = float(scores["cv_accuracy"])
-        except (subprocess.CalledProcessError, ValueError, KeyError, TypeError):
-            continue  # deleted there, or of a form this code does not know
-        error = difference_error((run.cv, run.rows), (cv, run.rows))
-        same = cv == run.cv and scores.get("leaderboard_accuracy", run.board) == run.board
-        shown.append(
-            {
-                "revision": revision,
-                "date": date,
-                "subject": subject,
-                "cv": cv,
-                "board": scores.get("leaderboard_accuracy"),
-                "difference": run.cv - cv,
-                "same": same,
-                "verdict": "the same scores" if same else verdict(run.cv - cv, error),
-            }
-        )
+            shown.append(_earlier(found, this))
+        except (OSError, ValueError, KeyError):
+            continue  # another version of the code made it
+        if len(shown) == MOST:
+            break
     return shown
+
+
+def _earlier(found: Result, this: Judged) -> dict[str, Any]:
+    blended, scores = found.blended, found.scores
+    return {
+        "name": found.name,
+        "date": found.time[:16].replace("T", " "),
+        "recipes": ", ".join(found.recipes),
+        "rows": blended.cv_rows,
+        "cv": scores.cv_accuracy,
+        "low": scores.cv_accuracy_low,
+        "high": scores.cv_accuracy_high,
+        "board": scores.leaderboard_accuracy,
+        "seconds": found.seconds,
+        "difference": this[0].cv_accuracy - scores.cv_accuracy,
+        "verdict": compared(this, (blended, found.correct)),
+    }
 
 
 def sent() -> list[Row]:
@@ -80,10 +104,10 @@ def published(run: Run) -> list[dict[str, Any]]:
     for row in read.sort_values("leaderboard", ascending=False).to_dict("records"):
         kinds = [kind for kind in KINDS if pd.notna(row[f"published_{kind}"])]
         board = float(row["leaderboard"])
-        compared = "-"
+        beside = "-"
         if local and run.board is not None:
             error = difference_error((run.board, run.board_rows), (board, run.board_rows))
-            compared = verdict(run.board - board, error)
+            beside = verdict(run.board - board, error)
         shown.append(
             {
                 "recipe": row["recipe"],
@@ -91,7 +115,7 @@ def published(run: Run) -> list[dict[str, Any]]:
                 "published": ", ".join(f"{row[f'published_{kind}']:.5g} {kind}" for kind in kinds),
                 "ours": ", ".join(f"{row[kind]:.5f} {kind}" for kind in kinds),
                 "board": board,
-                "verdict": compared,
+                "verdict": beside,
             }
         )
     return shown

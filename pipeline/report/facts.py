@@ -179,4 +179,7 @@ def _recipe(run: Run, name: str, trained: Trained) -> dict[str, Any]:
         "std": trained.cv_accuracy_std,
         "std_by_chance": float(by_chance),
         "training": duration(trained.seconds),
+        "errors": errors(trained.cv_accuracy, sum(trained.fold_rows)),
+        "rows": sum(trained.fold_rows),
+        "smoothing": next(iter(recipe.loss.values())).get("label_smoothing", 0),
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from pipeline.base.console import duration, say
 from pipeline.base.errors import UserError
@@ -17,8 +18,10 @@ from pipeline.provenance.dvc import stale_stages
 from pipeline.provenance.revision import git_state
 from pipeline.provenance.stage import stage_seconds
 from pipeline.report.advice import advice
+from pipeline.report.charts import Series, legend, line_chart
 from pipeline.report.comparisons import earlier_runs, published, sent, verdict
-from pipeline.report.facts import Run, changed_settings, load_run, recipes
+from pipeline.report.facts import Run, changed_settings, load_run, recipes, table
+from pipeline.report.gallery import gallery
 
 REPORT = Path("experiments/report.html")
 MOST_TRAINED = 8  # recipes whose own pictures are shown, the heaviest: the page stays small
@@ -70,7 +73,7 @@ def pictures(run: Run) -> dict[str, list[dict[str, str]]]:
 
 def render(run: Run) -> str:
     """The page, as HTML. All values are escaped: anyone may write descriptions and messages."""
-    earlier = earlier_runs(run)
+    earlier, (errors, wrong) = earlier_runs(), gallery(run)
     context: dict[str, Any] = {
         "run": run,
         "settings": run.settings,
@@ -83,7 +86,13 @@ def render(run: Run) -> str:
         "recipes": recipes(run),
         "seconds": stage_seconds(run.settings.recipes),
         "earlier": earlier,
-        "last": next((each for each in earlier if not each["same"]), None),
+        "last": next(iter(earlier), None),
+        "errors": errors,
+        "wrong": wrong,
+        "labels": sorted({each["label"] for each in errors}),
+        "curves": curves(run),
+        "legend": legend(sorted(run.members)),
+        "kept": kept_chart(run, earlier),
         "sent": sent(),
         "number": number,
         "published": published(run),
@@ -99,6 +108,35 @@ def render(run: Run) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template("page.html.j2").render(context)
+
+
+def curves(run: Run) -> list[tuple[str, Markup]]:
+    """The training's curves, a line a recipe, the mean over its networks: title and SVG."""
+    drawn = {"val_accuracy": "Errors on held-out rows", "learning_rate": "Learning rate"}
+    charts = []
+    for column, title in drawn.items():
+        series: Series = {}
+        for name in sorted(run.members):
+            history = table(TRAINED / name / "history.csv", "epoch", "val_accuracy")
+            if column not in history.columns:
+                continue
+            mean = history.groupby("epoch")[column].mean().dropna()
+            values = 1 - mean if column == "val_accuracy" else mean
+            series[name] = [(float(str(x)), float(y)) for x, y in values.items()]
+        form = ".2%" if column == "val_accuracy" else ".2g"
+        charts.append((title, Markup(line_chart(series, "epoch", title, form, log=True))))  # noqa: S704
+    return charts
+
+
+def kept_chart(run: Run, earlier: list[dict[str, Any]]) -> Markup:
+    """CV and leaderboard of the results kept here, the oldest first, this run last."""
+    row = [*reversed(earlier), {"cv": run.cv, "board": run.board}]
+    series: Series = {
+        "CV": [(float(at), each["cv"]) for at, each in enumerate(row, 1)],
+        "leaderboard": [(float(at), each["board"]) for at, each in enumerate(row, 1)
+                        if each["board"] is not None],
+    }  # fmt: skip
+    return Markup(line_chart(series, "result", "accuracy", ".5f"))  # noqa: S704
 
 
 def log(settings: Settings, run: Run) -> None:

@@ -7,38 +7,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.base.console import console, duration, say
-from pipeline.evaluation.scores import (
-    SIGNIFICANCE,
-    beyond_chance,
-    difference_error,
-    errors,
-    paired_p_value,
-)
+from pipeline.evaluation.scores import errors
 from pipeline.provenance.changes import changes
 from pipeline.provenance.history import Result, current, result, results
+from pipeline.report.comparisons import compared
 
 MOST_CHANGES = 6  # shown of a result; `--all` shows every one
-
-
-def verdict(found: Result, base: Result) -> str:
-    """Whether a result's CV is better than another's, in words; paired on the same rows."""
-    mine, other = found.blended, base.blended
-    if mine.cv_rows_sha256 == other.cv_rows_sha256:
-        right, before = found.correct, base.correct
-        won, lost = int((right & ~before).sum()), int((before & ~right).sum())
-        p_value = min(1.0, 2 * min(paired_p_value(right, before), paired_p_value(before, right)))
-        better, certain = won > lost, p_value < SIGNIFICANCE
-        told = f"won {won}, lost {lost}, p {p_value:.2g}"
-    else:
-        difference = mine.cv_accuracy - other.cv_accuracy
-        error = difference_error(
-            (mine.cv_accuracy, mine.cv_rows), (other.cv_accuracy, other.cv_rows)
-        )
-        better, certain = difference > 0, beyond_chance(difference, error)
-        told = "other rows"
-    if not certain:
-        return f"within chance ({told})"
-    return f"{'better' if better else 'worse'} ({told})"
 
 
 def _row(found: Result, base: Result, everything: bool) -> list[str]:
@@ -46,13 +20,13 @@ def _row(found: Result, base: Result, everything: bool) -> list[str]:
     rows = found.params.get("preprocess", {}).get("rows")
     mark = "\nslice" if rows else ""
     if found.name == base.name:
-        what, compared = "[bold]in place[/]", ""
+        what, beside = "[bold]in place[/]", ""
     else:
         listed = changes(base, found) or ["nothing"]
         shown = listed if everything else listed[:MOST_CHANGES]
         more = len(listed) - len(shown)
         what = "\n".join(map(escape, shown)) + (f"\nand {more} more (--all)" if more else "")
-        compared = verdict(found, base)
+        beside = compared((found.blended, found.correct), (base.blended, base.correct))
     half = (scores.cv_accuracy_high - scores.cv_accuracy_low) / 2
     board = scores.leaderboard_accuracy
     return [
@@ -62,7 +36,7 @@ def _row(found: Result, base: Result, everything: bool) -> list[str]:
         f"{errors(scores.cv_accuracy, blended.cv_rows):,}",
         "-" if board is None else f"{board:.5f}",
         duration(found.seconds),
-        compared,
+        beside,
     ]
 
 

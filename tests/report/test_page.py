@@ -6,20 +6,24 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
 from pipeline.base.digests import sha256_file
 from pipeline.base.errors import UserError
-from pipeline.base.paths import SCORES, SUBMISSION
+from pipeline.base.paths import BLENDED, SCORES, SUBMISSION
 from pipeline.base.settings import load_settings
 from pipeline.kaggle.ledger import COLUMNS, LEDGER, Row, put
+from pipeline.provenance.history import record
 from pipeline.recipes.files import load_recipe
 from pipeline.report import page as report
 from pipeline.report.advice import advice
+from pipeline.report.charts import line_chart
 from pipeline.report.comparisons import earlier_runs, verdict
 from pipeline.report.facts import in_short, load_run
+from pipeline.report.gallery import gallery
 from pipeline.report.page import REPORT, main, render
 from pipeline.tracking.submissions import find_submission
 from pipeline.tracking.tracker import Tracker
@@ -87,7 +91,8 @@ def test_it_is_one_small_file_that_fetches_nothing(finished: Path) -> None:
     assert len(html.encode()) < 3_000_000
     shown = Page(html)
     pictures = 10 + 2 * 2
-    assert len(shown.fetched) == pictures
+    errors = gallery(load_run(load_settings()))[1]
+    assert len(shown.fetched) == pictures + errors
     assert all(each.startswith("data:image/png;base64,") for each in shown.fetched)
     assert "script" not in shown.tags
     assert not re.search(r"url\(|@import", html)
@@ -105,22 +110,72 @@ def test_a_description_is_text_whatever_it_holds(finished: Path) -> None:
     assert all(each.startswith("data:") for each in shown.fetched)
 
 
-def test_earlier_runs_are_the_committed_scores(finished: Path) -> None:
-    assert earlier_runs(load_run(load_settings())) == []
+def test_earlier_runs_are_the_results_kept_here(finished: Path) -> None:
+    assert earlier_runs() == []
     assert "params.yaml is not committed here" in page().text
-    now = SCORES.read_text()
     git("init", "-q")
-    for cv, subject in ((0.2, "A bad <run>"), (json.loads(now)["cv_accuracy"], "The last")):
-        SCORES.write_text(json.dumps(json.loads(now) | {"cv_accuracy": cv}))
-        git("add", "params.yaml", str(SCORES))
-        git("commit", "-q", "-m", subject)
-    run = load_run(load_settings())
-    last, bad = earlier_runs(run)
-    assert (last["subject"], last["verdict"]) == ("The last", "the same scores")
-    assert (bad["subject"], bad["cv"]) == ("A bad <run>", 0.2)
-    assert bad["difference"] == pytest.approx(run.cv - 0.2)
-    assert bad["verdict"] == "better, beyond chance"
-    assert "A bad <run>" in page().text
+    Path("dvc.lock").write_text("schema: '2.0'\n")
+    git("add", "params.yaml")
+    git("commit", "-q", "-m", "A stranger's scores are nobody's history")
+    assert earlier_runs() == []
+    metrics, correct = Path("experiments/ensemble/metrics.json"), Path(BLENDED / "correct.npy")
+    now, right = metrics.read_text(), np.load(correct)
+    cv = json.loads(now)["cv_accuracy"]
+    for name, changes, known in (
+        ("worse", {"cv_accuracy": 0.2}, np.zeros_like(right)),
+        ("other-rows", {"cv_accuracy": 0.99999, "cv_rows_sha256": "other"}, right),
+    ):
+        np.save(correct, known)
+        metrics.write_text(json.dumps(json.loads(now) | changes))
+        SCORES.write_text(
+            json.dumps(json.loads(SCORES.read_text()) | {"cv_accuracy": changes["cv_accuracy"]})
+        )
+        record(name)
+    np.save(correct, right)
+    metrics.write_text(now)
+    SCORES.write_text(json.dumps(json.loads(SCORES.read_text()) | {"cv_accuracy": cv}))
+    record("this")
+    found = {each["name"]: each for each in earlier_runs()}
+    assert set(found) == {"worse", "other-rows"}
+    assert found["worse"]["cv"] == 0.2
+    assert found["worse"]["difference"] == pytest.approx(cv - 0.2)
+    assert found["worse"]["verdict"].startswith(f"better (won {right.sum()}, lost 0, p ")
+    assert found["other-rows"]["verdict"] == "worse, beyond chance (other rows)"
+    text = page().text
+    assert "worse" in text
+    assert "A stranger" not in text
+
+
+def test_the_errors_are_shown_one_by_one_by_their_row_of_the_file(finished: Path) -> None:
+    np.save("data/arrays/rows.npy", np.arange(1, 201) * 3)
+    shown, count = gallery(load_run(load_settings()))
+    oof, labels = np.load(BLENDED / "oof.npy"), np.load("data/arrays/train_labels.npy")
+    wrong = oof.argmax(axis=1) != labels
+    assert count == len(shown) == wrong.sum()
+    assert {each["row"] for each in shown} == {int(3 * (at + 1)) for at in np.flatnonzero(wrong)}
+    first = shown[0]
+    at = first["row"] // 3 - 1
+    assert (first["label"], first["predicted"]) == (labels[at], oof[at].argmax())
+    names = [name for name, _ in first["members"]]
+    assert names == ["blend", "other", "tiny"]
+    (label, share), *_ = dict(first["members"])["tiny"]
+    tiny = np.load("experiments/train/tiny/oof.npy")[at]
+    assert (label, share) == (tiny.argmax(), pytest.approx(tiny.max()))
+    assert f"row {first['row']}, label {first['label']}" in page().text
+
+
+def test_a_slice_says_so_on_top(finished: Path) -> None:
+    assert "This is a" not in page().text
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["preprocess"]["rows"] = 200
+    write_yaml(Path("params.yaml"), params)
+    assert "This is a slice of 200 rows." in page().text
+
+
+def test_a_chart_tells_its_values() -> None:
+    drawn = line_chart({"a <b>": [(1, 0.1), (2, 0.01)]}, "epoch", "errors", ".1%", log=True)
+    assert "<title>a &lt;b&gt;, epoch 2: 1.0%</title>" in drawn
+    assert line_chart({"a": [(1, 0.0)]}, "epoch", "errors", ".1%", log=True) == ""
 
 
 def test_settings_that_differ_from_the_committed_ones_are_listed(finished: Path) -> None:
