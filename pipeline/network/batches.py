@@ -53,13 +53,13 @@ def training_batches(
             chosen = order[start : start + size]
             # Scaled first: augmentation fills with 0, which is then the mean pixel.
             pixels = scaling(tf.cast(tf.gather(images, chosen), tf.float32))
-            if augmented:
-                seed = tf.stack([tf.constant(augment_key, tf.int64), now * rows + start])
-                pixels = augment(pixels, seed, recipe.augmentation)
-                if recipe.augmentation.mixup_alpha:
-                    known = tf.gather(labels, chosen)
-                    return mixup(pixels, known, seed, recipe.augmentation.mixup_alpha)
-            return pixels, tf.gather(labels, chosen)
+            known = tf.gather(labels, chosen)
+            if not augmented:
+                return pixels, known
+            seed = tf.stack([tf.constant(augment_key, tf.int64), now * rows + start])
+            pixels = augment(pixels, seed, recipe.augmentation)
+            alpha = recipe.augmentation.mixup_alpha
+            return mixup(pixels, known, seed, alpha) if alpha else (pixels, known)
 
         return tf.data.Dataset.range(0, rows, size).map(batch)
 

@@ -49,6 +49,8 @@ def pictures(run: Run) -> dict[str, list[dict[str, str]]]:
     listed = BLENDED / "pictures.json"
     for each in read_json(listed):
         try:
+            if each["file"] == "worst_errors.png":
+                continue  # the page shows each error
             shown = {key: each[key] for key in ("title", "caption")}
             parts[each["about"]].append(shown | {"source": embedded(BLENDED / each["file"])})
         except (KeyError, TypeError):

@@ -29,7 +29,7 @@ class Blend(mlflow.pyfunc.PythonModel):
             if name != "plan"
         }
 
-    def predict(self, model_input: Any) -> np.ndarray:
+    def predict(self, model_input: np.ndarray) -> np.ndarray:
         """Probabilities, float32 (rows, classes), of raw pixels, 0 to 255, whole or not.
 
         Args:

@@ -23,6 +23,7 @@ from pipeline.tracking import entries
 from pipeline.tracking.journal import KEPT
 from pipeline.tracking.logged_model import log_model
 from pipeline.tracking.registry import register
+from pipeline.tracking.view import describe_experiment
 
 REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")
 BATCH = 100  # what MLflow takes in one call
@@ -55,6 +56,7 @@ class Store:
             else self.client.create_experiment(experiment, artifact_location=place)
         )
         mlflow.set_experiment(experiment_id=self.experiment)  # where a model goes
+        describe_experiment(self.client, self.experiment)
 
     def deliver(self, entry: entries.Entry) -> None:
         """Send one entry; what MLflow has already is not sent a second time.

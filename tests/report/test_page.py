@@ -90,7 +90,7 @@ def test_it_is_one_small_file_that_fetches_nothing(finished: Path) -> None:
     html = render(load_run(load_settings()))
     assert len(html.encode()) < 3_000_000
     shown = Page(html)
-    pictures = 10 + 2 * 2
+    pictures = 9 + 2 * 2
     errors = gallery(load_run(load_settings()))[1]
     assert len(shown.fetched) == pictures + errors
     assert all(each.startswith("data:image/png;base64,") for each in shown.fetched)

@@ -1,25 +1,72 @@
-import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+import requests
 
-from support.project import run_here, small_params, write_project
+from pipeline.base.settings import load_settings
+from pipeline.tracking.submissions import open_store
+from support.loopback import free_port
+from support.project import REPOSITORY, run_here, small_params, write_project
 
 
-def test_the_ui_is_served_on_this_machine_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def tracked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that logs to its own database."""
     monkeypatch.chdir(tmp_path)
-    for name in ("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "MLFLOW_DISABLE_TELEMETRY"):
-        monkeypatch.setenv(name, "")  # put back afterwards
     write_project(tmp_path, small_params(tracking={"uri": None}))
-    started: list[list[str]] = []
-    monkeypatch.setattr(os, "execv", lambda _program, command: started.append(command))
-    assert run_here("ui") == 1  # no runs yet
-    (tmp_path / "experiments/mlflow.db").touch()
-    assert run_here("ui", "--port", "5001") == 0
-    assert "MLflow on http://127.0.0.1:5001, for this machine only" in capsys.readouterr().out
-    assert [" ".join(command) for command in started] == [
-        "mlflow ui --backend-store-uri sqlite:///experiments/mlflow.db --host 127.0.0.1 "
-        "--port 5001 --workers 1"
-    ]
+    return tmp_path
+
+
+def test_without_runs_or_a_port_it_is_one_line(
+    tracked: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here("ui") == 1
+    assert "no runs yet; `make quick` makes some" in capfd.readouterr().err
+    (tracked / "experiments/mlflow.db").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert run_here("ui", "--port", str(port)) == 1
+    said = capfd.readouterr().err
+    assert said == f"error: port {port} is in use; choose another: `make ui PORT={port + 1}`\n"
+
+
+@pytest.mark.slow
+def test_it_prints_the_page_of_the_scores_once_the_server_answers(
+    tracked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    store = open_store(load_settings())
+    assert [each.name for each in store.client.search_experiments()] == ["digit-recognizer"]
+    port = free_port()
+    command = [sys.executable, "-m", "pipeline", "ui", "--port", str(port), "--no-browser"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        page = line.rpartition(" ")[2].strip()
+        assert page == (
+            f"http://127.0.0.1:{port}/#/experiments/{store.experiment}/runs?"
+            "workflowType=machine_learning&viewStateShareKey=scores"
+        )
+        assert requests.get(page, timeout=10).ok
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+    time.sleep(0.2)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0  # it ended its server
+
+
+def test_the_experiment_has_a_description_and_the_columns_of_its_scores(tracked: Path) -> None:
+    store = open_store(load_settings())
+    tags = store.client.get_experiment(store.experiment).tags
+    assert "cross-validation" in tags["mlflow.note.content"]
+    view = tags["mlflow.sharedViewState.scores"]
+    for column in ("cv_accuracy", "cv_errors", "leaderboard_accuracy", "seconds"):
+        assert f"metrics.`{column}`" in view
