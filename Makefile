@@ -21,7 +21,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quick repro try compare take back best deals submit doctor score report ui tune benchmark-tune tracking-server test test-all test-browser test-docs chaos audit lint format benchmark benchmark-speed benchmark-csv lock clean-cache
+.PHONY: help setup quick repro try compare take back best deals submit doctor draw score report ui tune benchmark-tune tracking-server test test-all test-browser test-docs chaos audit lint format benchmark benchmark-speed benchmark-csv lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -75,6 +75,9 @@ submit: setup  ## Send submissions/submission.csv, once: make submit MESSAGE="wi
 
 doctor: setup  ## Show what is ready and what is not: packages, processor, MLflow, Kaggle
 	@python -m pipeline doctor
+
+draw: setup  ## Draw a digit in the browser and see what each member makes of it; PORT=5001
+	@python -m pipeline draw --port $(PORT)
 
 score: setup  ## Print the scores of the last run again
 	@python -m pipeline score

@@ -56,6 +56,6 @@ def write_data(data: Data, rows: np.ndarray) -> None:
         data: the arrays.
         rows: which row of train.csv each train image is, from 1, int (rows,).
     """
-    write_array(ARRAYS / "rows.npy", rows)
     for name in NAMES:
         write_array(ARRAYS / f"{name}.npy", getattr(data, name))
+    write_array(ARRAYS / "rows.npy", rows)

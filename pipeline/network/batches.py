@@ -40,7 +40,7 @@ def training_batches(
     there after a kill.
     """
     images, labels = tf.constant(digits.images), tf.one_hot(digits.labels, classes)
-    rows, size = len(digits.images), recipe.batch_size
+    rows, size, alpha = len(digits.images), recipe.batch_size, recipe.augmentation.mixup_alpha
     order_key, augment_key = random_key(key, "order"), random_key(key, "augment")
     augmented = recipe.augmentation != Augmentation()
 
@@ -58,7 +58,6 @@ def training_batches(
                 return pixels, known
             seed = tf.stack([tf.constant(augment_key, tf.int64), now * rows + start])
             pixels = augment(pixels, seed, recipe.augmentation)
-            alpha = recipe.augmentation.mixup_alpha
             return mixup(pixels, known, seed, alpha) if alpha else (pixels, known)
 
         return tf.data.Dataset.range(0, rows, size).map(batch)

@@ -8,6 +8,7 @@ from pipeline.runs.experiment import experiment, parse_changes
 CHANGES = (
     f"recipes=[{QUICK}]",
     "preprocess.folds=2",
+    "preprocess.rows=null",
     "tune.trials=0",
     "train.epochs=null",
     "train.repeats=1",

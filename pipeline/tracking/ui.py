@@ -7,8 +7,9 @@ import subprocess
 import sys
 import time
 import webbrowser
-from contextlib import suppress
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Annotated, Any
 
 import typer
 
@@ -40,34 +41,37 @@ def main(
         raise UserError(f"port {port} is in use; choose another: `make ui PORT={port + 1}`")
     for number in (signal.SIGINT, signal.SIGTERM):  # also where the caller had them ignored
         signal.signal(number, signal.default_int_handler)
-    LOG.parent.mkdir(parents=True, exist_ok=True)
-    with LOG.open("w") as log:
-        server = subprocess.Popen(
-            _command(port),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # Ctrl-C is for this process, which ends the server's own
-        )
-    try:
+    with suppress(KeyboardInterrupt), _server(port) as server:
         page = _page(settings, f"http://127.0.0.1:{port}")
-        until = time.monotonic() + PATIENCE
-        while not _answers(port) and server.poll() is None and time.monotonic() < until:
-            time.sleep(0.1)
-        if server.poll() is None:
+        if _started(server, port):
             say(f"MLflow runs, for this machine only, until Ctrl-C. The scores: {page}")
             sys.stdout.flush()
             if browser:
                 webbrowser.open(page)
-        if server.wait():
+        while server.poll() is None:  # a signal that comes just before a long wait is not heard
+            time.sleep(0.2)
+        if server.returncode:
             raise UserError(f"MLflow's server ended; {LOG} says why")
-        return 0
-    except KeyboardInterrupt:
-        return 0
+    return 0
+
+
+@contextmanager
+def _server(port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """MLflow's server for the block, in a session of its own: Ctrl-C is for this process alone."""
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with LOG.open("w") as log:
+        given: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        server = subprocess.Popen(_command(port), start_new_session=True, **given)
+    try:
+        yield server
     finally:
         with suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
+            try:
+                server.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                os.killpg(server.pid, signal.SIGKILL)
+                server.wait()
 
 
 def _command(port: int) -> list[str]:
@@ -76,6 +80,16 @@ def _command(port: int) -> list[str]:
     store = f"sqlite:///{DATABASE}"
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store]
     return [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+
+
+def _started(server: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until the server answers; False if it ends before, or takes too long."""
+    until = time.monotonic() + PATIENCE
+    while server.poll() is None and time.monotonic() < until:
+        if _answers(port):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def _answers(port: int) -> bool:

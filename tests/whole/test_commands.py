@@ -18,7 +18,7 @@ from support.project import REPOSITORY, run_here, write_yaml
         ("ensemble", "data/arrays/train_images.npy is missing; `dvc repro` makes it"),
         ("submission", "experiments/ensemble/metrics.json is missing; `dvc repro` makes it"),
         ("score", "nothing has been run here yet; `make quick` takes two minutes"),
-        ("ui", "experiments/mlflow.db is missing: no runs yet; `make repro` makes some"),
+        ("ui", "experiments/mlflow.db is missing: no runs yet; `make quick` makes some"),
         ("benchmark-csv", "data/raw/train.csv is missing; `dvc repro download` makes it"),
         ("upload", "submissions/submission.csv is missing; `dvc repro` makes it"),
         ("deals 1", "only the embedded competition (competition.source) can be split again"),
