@@ -10,7 +10,7 @@ from pipeline.base.console import duration, say
 from pipeline.base.files import write_json
 from pipeline.base.paths import PLAN, SECONDS
 from pipeline.base.processor import cores
-from pipeline.base.settings import Settings
+from pipeline.base.settings import QUICK, Settings
 from pipeline.recipes.files import load_recipe
 from pipeline.recipes.recipe import Recipe
 from pipeline.training.speed import faster_precision, known_speeds, speed_file
@@ -76,7 +76,7 @@ def _training(settings: Settings, stage: str, name: str) -> Work:
     what = f"{networks} networks, {epochs} epochs of {learned:,} images"
     speed = _speed(settings, recipe)
     if speed is None:
-        return Work(stage, what, None)
+        return Work(stage, what, _last(f"train-{name}") or (65.0 if name == QUICK else None))
     views = 1 if settings.preprocess.rows else recipe.views
     predicted = (settings.competition.test_rows or 0) + _rows(settings) // folds
     images = epochs * learned + predicted * views * OF_TRAINING

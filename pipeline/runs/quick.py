@@ -3,7 +3,7 @@
 from pipeline.base.settings import QUICK
 from pipeline.runs.experiment import experiment, parse_changes
 
-# All rows, each seen four times by one of two networks. float32: the precision that every machine
+# All rows, each seen three times by one of two networks. float32: the precision that every machine
 # is good at, so that none needs to be measured.
 CHANGES = (
     f"recipes=[{QUICK}]",

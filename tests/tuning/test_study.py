@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +19,6 @@ from pipeline.base.settings import Settings, load_settings
 from pipeline.data.arrays import load_data
 from pipeline.data.results import Tuned
 from pipeline.data.rows import choosing_rows, judged_rows, tuning_rows
-from pipeline.tracking.run import Run
 from pipeline.tracking.tracker import Tracker
 from pipeline.tuning import opening
 from pipeline.tuning import study as studies
@@ -24,10 +26,11 @@ from pipeline.tuning.confirm import candidates
 from pipeline.tuning.opening import open_study
 from pipeline.tuning.pruning import CURVES, watcher
 from pipeline.tuning.study import Study
-from support.project import TINY, write_yaml
+from pipeline.tuning.trials import run_trials
+from support.project import REPOSITORY, TINY, write_yaml
 
 RATE = "layers.4.Dropout.rate"
-NO_RUN = Run(None)
+
 SCORE = {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 1.0}
 LOST = {
     "trial": 7, "values": {}, "accuracy": 0.9, "own_accuracy": 0.9, "rows": 9, "p_value": 0.5,
@@ -55,7 +58,7 @@ def test_a_study_is_resumable_and_exact(
 ) -> None:
     data = load_data()
     whole = opened(settings, "tiny", data)
-    tune.run_trials(whole, 2, NO_RUN)
+    run_trials(whole, 2, lambda *_: None)
     assert len(trials(whole)) == 2
     assert whole.optuna.trials[0].params == {RATE: 0.1}  # the recipe's own first
     assert whole.optuna.trials[1].params != {RATE: 0.1}
@@ -72,9 +75,9 @@ def test_a_study_is_resumable_and_exact(
     assert states == [TrialState.FAIL, TrialState.COMPLETE, TrialState.FAIL]
     study.optuna.ask()  # and before it was drawn
     study = opened(settings, "tiny", data)
-    tune.run_trials(study, 2, NO_RUN)
+    run_trials(study, 2, lambda *_: None)
     assert trials(study) == trials(whole)
-    tune.run_trials(study, 2, NO_RUN)  # 2 in all, not 2 more
+    run_trials(study, 2, lambda *_: None)  # 2 in all, not 2 more
     assert trials(study) == trials(whole)
 
 
@@ -149,7 +152,7 @@ def test_a_committed_study_of_the_same_space_is_begun_with(settings: Settings) -
     write_yaml(STUDIES / "tiny.yaml", {"best": SCORE | {"choices": {RATE: 0.25}}})
     study = opened(settings, "tiny", load_data())
     assert study.first == [{RATE: 0.1}, {RATE: 0.25}]
-    tune.run_trials(study, 2, NO_RUN)
+    run_trials(study, 2, lambda *_: None)
     assert [each.params for each in study.finished(9)] == study.first
     lost = {
         "best": SCORE | {"choices": {RATE: 0.25}, "trial": 7},
@@ -190,7 +193,7 @@ def test_blocks_conditions_and_every_kind_are_tried(settings: Settings) -> None:
     }  # fmt: skip
     write_yaml(Path("experiments/recipes/tiny.yaml"), TINY | {"search": search, "batch_size": 16})
     study = opened(settings, "tiny", load_data())
-    tune.run_trials(study, 6, NO_RUN)
+    run_trials(study, 6, lambda *_: None)
     tried = [trial.params for trial in study.finished(99)]
     assert {params["layers.4"] for params in tried} == {"plain", "gauss"}
     for params in tried:
@@ -234,16 +237,26 @@ def test_a_trial_behind_is_pruned_and_the_study_goes_on(settings: Settings) -> N
     more = {"trials": 12, "epochs": 6, "pruner": "median"}
     settings = settings.changed(tune=more)
     study = opened(settings, "tiny", load_data())
-    tune.run_trials(study, 12, NO_RUN)
+    run_trials(study, 12, lambda *_: None)
     ended = study.finished(12)
     assert {trial.params[RATE] for trial in ended if studies.pruned(trial)} == {0.99}
     assert study.optuna.best_trial.params == {RATE: 0.1}
 
 
-def test_without_trials_or_a_space_nothing_is_tuned(settings: Settings) -> None:
-    none = settings.changed(tune={"trials": 0})
-    tune.tune(none, "tiny", load_data(), TUNED, Tracker(none))
+def test_without_trials_nothing_is_tuned_or_imported_and_no_older_picture_stays(
+    settings: Settings,
+) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["tune"]["trials"] = 0
+    write_yaml(Path("params.yaml"), params)
+    TUNED.mkdir(parents=True)
+    (TUNED / "tiny_history.png").write_bytes(b"of a study before")
+    code = "import sys, pipeline.tune as t; t.main(); assert 'tensorflow' not in sys.modules"
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    )
     assert Tuned.read("tiny") == Tuned()
+    assert [path.name for path in TUNED.iterdir()] == ["tiny.yaml"]
 
 
 @pytest.mark.slow
@@ -251,12 +264,12 @@ def test_a_damaged_study_is_noticed_and_begun_anew(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = opened(settings, "tiny", load_data())
-    tune.run_trials(study, 2, NO_RUN)
+    run_trials(study, 2, lambda *_: None)
     expected, content = trials(study), bytearray(study.path.read_bytes())
     content[content.index(b".", content.index(b'"values"')) + 1] ^= 1  # a digit becomes another
     study.path.write_bytes(content)
     capsys.readouterr()
     again = opened(settings, "tiny", load_data())
     assert "is damaged; starting the study again" in capsys.readouterr().err
-    tune.run_trials(again, 2, NO_RUN)
+    run_trials(again, 2, lambda *_: None)
     assert trials(again) == expected
