@@ -21,7 +21,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quick repro try compare take back best deals submit doctor draw score report ui tune benchmark-tune tracking-server test test-all test-browser test-docs chaos audit lint format benchmark benchmark-speed benchmark-csv lock clean-cache
+.PHONY: help setup notebook quick repro try compare take back best deals submit ledger sync explain check-recipe doctor draw score report ui tune benchmark-tune tracking-server test test-all test-browser test-docs chaos audit lint format benchmark benchmark-speed benchmark-csv lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -69,9 +69,21 @@ tune: setup  ## A long study of one recipe, into experiments/studies: RECIPE=com
 	@dvc repro -q preprocess
 	@python -m pipeline tune --recipe $(RECIPE) --trials $(TRIALS)
 
+explain: setup  ## A training image, what each member says of it, its neighbours: ROW=1234
+	@python -m pipeline explain $(ROW)
+
+check-recipe: setup  ## Print a recipe's network, and train one small step: RECIPE=mine
+	@python -m pipeline models $(RECIPE)
+
+ledger: setup  ## What was sent, from which code, with its scores
+	@python -m pipeline upload --ledger
+
+sync: setup  ## Get pending scores from Kaggle, and submissions made elsewhere
+	@python -m pipeline upload --sync
+
 submit: export SUBMIT_MESSAGE = $(value MESSAGE)
 submit: setup  ## Send submissions/submission.csv, once: make submit MESSAGE="wider network"
-	@python -m pipeline upload --message "$$SUBMIT_MESSAGE" $(FORCE:%=--force %) $(NAME:%=--name %)
+	@python -m pipeline upload --message "$$SUBMIT_MESSAGE" $(addprefix --force ,$(FORCE)) $(NAME:%=--name %)
 
 doctor: setup  ## Show what is ready and what is not: packages, processor, MLflow, Kaggle
 	@python -m pipeline doctor
@@ -84,6 +96,10 @@ score: setup  ## Print the scores of the last run again
 
 report: setup  ## Write the last run's report, one page to share: experiments/report.html
 	@python -m pipeline report
+
+notebook: setup  ## Open notebooks/explore.ipynb: the data, the errors, the runs
+	@$(INSTALL) requirements/notebook.txt
+	@jupyter notebook notebooks/explore.ipynb
 
 ui: setup  ## Browse the runs in MLflow, on this machine only; PORT=5001 for another port
 	@python -m pipeline ui --port $(PORT)
@@ -153,7 +169,7 @@ benchmark-csv: setup  ## Time preprocess's reading of the CSV file against plain
 	@python -m pipeline benchmark-csv
 
 lock: setup  ## Pin requirements/*.in at their newest versions, with hashes
-	@for name in base uv browser server audit; do \
+	@for name in base uv browser notebook server audit; do \
 	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate --upgrade requirements/$$name.in -o requirements/$$name.txt; done
 

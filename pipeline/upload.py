@@ -113,7 +113,7 @@ def send_row(settings: Settings, row: Row, wait: float) -> Row:
     try:
         row, reason = wait_for_score(settings, row, wait)
     except ServiceError as error:
-        warn(f"{error}; the submission counts, `python -m pipeline upload --sync` gets its score")
+        warn(f"{error}; the submission counts, `make sync` gets its score")
         return row
     put(row)
     if row.status == ERROR:
@@ -170,9 +170,7 @@ def submit(
         gap = float(row.public_score) - float(row.cv_accuracy)
         say(f"public score {row.public_score}, {gap:+.5f} from CV; noted in {LEDGER}: commit it")
     else:
-        say(
-            f"no score yet; `python -m pipeline upload --sync` gets it later ({LEDGER} has the row)"
-        )
+        say(f"no score yet; `make sync` gets it later ({LEDGER} has the row)")
 
 
 def print_ledger(rows: list[Row]) -> None:

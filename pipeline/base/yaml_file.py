@@ -119,6 +119,9 @@ def edit_yaml(text: str, changes: dict[str, Any]) -> str:
         if isinstance(value, list):
             value = CommentedSeq(value)
             value.fa.set_flow_style()
+            after = getattr(holder[last], "ca", None)
+            if after and (kept := after.items.get(len(holder[last]) - 1)):
+                holder.ca.items[last] = [None, None, kept[0], None]  # what follows the old list
         holder[last] = value
     written = io.StringIO()
     editor.dump(document, written)

@@ -97,7 +97,7 @@ def send(settings: Settings, row: Row) -> Row:
 
 def _look(settings: Settings, row: Row, made: int) -> dict[str, Any] | None:
     """The submission, if it was made; None if it certainly was not."""
-    later = "`python -m pipeline upload --sync` finds out later"
+    later = "`make sync` finds out later"
     try:
         for pause in LOOKS:
             time.sleep(pause)

@@ -4,6 +4,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from pipeline.base.dotted import flatten
+from pipeline.recipes.search import spelled_out
 
 # What a recipe says of itself, and where it is searched: no network differs by it.
 ASIDE = ("description", "published", "remark", "split", "search")
@@ -48,7 +49,18 @@ def recipe_changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     for kind, i, j, k, m in SequenceMatcher(a=one, b=other, autojunk=False).get_opcodes():
         if kind != "equal":
             removed, added = one[i:j], other[k:m]
-            while removed and added:
-                found.append(f"{removed.pop(0)} -> {added.pop(0)}")
+            for at in range(k, k + min(j - i, m - k)):
+                old_layer, new_layer = before["layers"][at - k + i], after["layers"][at]
+                found.append(f"layers.{at} {_layer_change(old_layer, new_layer)}")
+                del removed[0], added[0]
             found += [f"without {each}" for each in removed] + [f"with {each}" for each in added]
     return found
+
+
+def _layer_change(before: Any, after: Any) -> str:
+    """One layer in place of another; of the same class the arguments that differ."""
+    ((name, old),), ((other, new),) = spelled_out(before).items(), spelled_out(after).items()
+    if name != other:
+        return f"{call_text(before)} -> {call_text(after)}"
+    differ = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return f"{name}: " + ", ".join(f"{key} {old.get(key)} -> {new.get(key)}" for key in differ)

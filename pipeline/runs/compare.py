@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -50,12 +51,12 @@ def main(
         say("no results yet; `make quick` makes one in two minutes, `make repro` the full one")
         return
     base = current() or found[0]
-    table = Table("result", title=f"Beside {base.name}", title_justify="left")
-    table.columns[0].no_wrap = True
-    table.add_column("what changed", ratio=1, min_width=16)
+    table = Table(title=f"Beside {base.name}", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("result", max_width=10, overflow="fold")
+    table.add_column("what changed", ratio=1, min_width=12, overflow="fold")
     for column in ("CV", "errors", "board", "time"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("verdict", width=14)
+    table.add_column("verdict", width=12)
     for each in [base, *(each for each in found if each.name != base.name)]:
         try:
             table.add_row(*_row(each, base, everything), end_section=True)

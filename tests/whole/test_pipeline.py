@@ -178,6 +178,23 @@ def test_the_report_tells_the_run(done: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_notebook_runs_on_a_slice(done: Path) -> None:
+    cells = json.loads((REPOSITORY / "notebooks/explore.ipynb").read_text())["cells"]
+    code = "\n".join("".join(each["source"]) for each in cells if each["cell_type"] == "code")
+    notebook = Path("notebooks")
+    notebook.mkdir(exist_ok=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=notebook, env=os.environ | {"MPLBACKEND": "agg"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    oof, labels = np.load("experiments/ensemble/oof.npy"), np.load("data/arrays/train_labels.npy")
+    wrong = (oof.argmax(axis=1) != labels).sum()
+    assert f"{wrong:,} errors in 300 rows" in result.stdout
+    assert "metrics.cv_accuracy" in result.stdout
+
+
+@pytest.mark.slow
 def test_an_experiment_changes_a_setting_and_is_compared(done: Path) -> None:
     run(done, "dvc", "exp", "run", "-n", "equal", "-S", "ensemble.method=mean")
     shown = run(done, "dvc", "exp", "show", "--csv")

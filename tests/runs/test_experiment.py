@@ -1,0 +1,88 @@
+"""An experiment's changes are checked before anything runs, and its settings keep their comments."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.base.errors import UserError
+from pipeline.base.files import write_json
+from pipeline.base.settings import load_settings
+from pipeline.recipes.files import load_recipe
+from pipeline.runs.experiment import changed_params, parse_changes
+from pipeline.runs.plan import plan
+from pipeline.training.speed import speed_file
+from support.project import REPOSITORY, run_here
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("train.epochs=16", {"train.epochs": 16}),
+        ("train.epochs=null", {"train.epochs": None}),
+        ("recipes=[tiny, other]", {"recipes": ["tiny", "other"]}),
+        ("tracking.uri=off", {"tracking.uri": "off"}),
+    ],
+)
+def test_a_change_is_a_setting_and_a_yaml_value(
+    project: Path, change: str, value: dict[str, Any]
+) -> None:
+    assert parse_changes([change]) == value
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("train.epoch=16", "'train.epoch': there is no such setting; did you mean train.epochs?"),
+        ("train.epochs", "a change is a setting and a value: train.epochs=16"),
+        ("train.epochs=[", "'[' is not a value"),
+    ],
+)
+def test_a_wrong_change_is_named(project: Path, change: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_changes([change])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"train.epochs": -1}, "params.yaml: train.epochs: "),
+        ({"recipes": ["nosuch"]}, "experiments/recipes/nosuch.yaml does not exist"),
+    ],
+)
+def test_an_impossible_value_or_recipe_is_found_before_a_run(
+    project: Path, change: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        changed_params(change)
+    assert said in str(caught.value)
+
+
+def test_comments_and_nulls_stay(project: Path) -> None:
+    text = (REPOSITORY / "params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("  - compact\n", "  - tiny\n"))
+    changed = changed_params({"train.epochs": 16, "recipes": ["tiny"]})
+    lines = text.splitlines()
+    assert len(changed.splitlines()) == len(lines) - 1  # the list of recipes is on one line now
+    assert "  epochs: 16" in changed
+    assert "# null: the recipe's own" in changed
+    assert "  uri: null " in changed
+
+
+@pytest.mark.parametrize("name", ["", "Wider", "repro-1", "../up", "a b"])
+def test_a_name_is_plain(project: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here("try", name) == 1
+    assert "a name is small letters" in capsys.readouterr().err
+
+
+def test_a_plan_counts_networks_images_and_minutes(project: Path) -> None:
+    settings = load_settings().changed(preprocess={"folds": 3}, train={"precision": "float32"})
+    (work,) = plan(settings, ["train@tiny"])
+    assert work.what == "3 networks, 2 epochs of 28,000 images"
+    assert work.seconds is None  # nobody has measured this machine
+    recipe = load_recipe("tiny")
+    write_json(speed_file(recipe, (28, 28, 1), 10), {"float32": 1000.0})
+    (work,) = plan(settings, ["train@tiny"])
+    images = 2 * 28_000 + (28_000 + 14_000) * 0.3
+    assert work.seconds == pytest.approx(9 + 3 * images / 1000)

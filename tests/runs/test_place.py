@@ -1,0 +1,157 @@
+"""Results are kept, put in place and returned to; nothing is lost, nothing runs again."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.base.errors import UserError
+from pipeline.base.paths import BLENDED, SCORES, SECONDS
+from pipeline.provenance import dvc
+from pipeline.provenance.changes import changes
+from pipeline.provenance.history import current, in_place, record_run, result, results
+from pipeline.provenance.snapshot import revision
+from support.competition import git
+from support.project import run_here, write_yaml
+
+MADE = Path("made.txt")
+
+
+@pytest.fixture
+def kept(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose one stage copies a setting, after its first run; that result is kept."""
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "t")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "t@test.invalid")
+    stage = {"cmd": "cat params.yaml > made.txt", "params": ["seed"], "outs": ["made.txt"]}
+    write_yaml(Path("dvc.yaml"), {"stages": {"made": stage}})
+    Path(".dvc").mkdir()
+    Path(".dvc/config").write_text("[core]\n    analytics = false\n")
+    Path(".gitignore").write_text(
+        "/experiments/*\n!/experiments/recipes\n/data\n/made.txt\n/.dvc/tmp\n/.dvc/cache\n"
+    )
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "begin")
+    run(seed=0, cv=0.9)
+    return finished
+
+
+def run(seed: int, cv: float) -> None:
+    """What a run with another seed does: the stage, the scores, the result kept."""
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    write_yaml(Path("params.yaml"), params | {"seed": seed})
+    assert dvc.pending() == ["made"]
+    assert dvc.reproduce() == 0
+    SCORES.write_text(json.dumps(json.loads(SCORES.read_text()) | {"cv_accuracy": cv}))
+    SECONDS.mkdir(parents=True, exist_ok=True)
+    (SECONDS / "made.json").write_text(str(seed + 1.5))
+    record_run()
+
+
+def seed() -> int:
+    return int(yaml.safe_load(Path("params.yaml").read_text())["seed"])
+
+
+def test_each_run_is_kept_once_beside_the_branch(kept: Path) -> None:
+    branch = revision("HEAD")
+    record_run()  # the same once more
+    assert [each.name for each in results()] == ["repro-1"]
+    run(seed=1, cv=0.8)
+    assert [each.name for each in results()] == ["repro-1", "repro-2"]
+    assert revision("HEAD") == branch
+    assert result("repro-2").scores.cv_accuracy == 0.8
+    assert result("repro-2").seconds == 2.5
+    assert np.array_equal(result("repro-2").correct, np.load(BLENDED / "correct.npy"))
+    assert changes(result("repro-1"), result("repro-2")) == ["seed 0 -> 1"]
+    status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True)
+    assert "A  " not in status.stdout  # nothing was added to the index
+
+
+def test_back_returns_step_by_step_and_take_goes_anywhere(
+    kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (1, 2):
+        run(seed=number, cv=0.9 - number / 10)
+    assert run_here("back") == 0
+    assert (seed(), current().name) == (1, "repro-2")  # type: ignore[union-attr]
+    assert "seed: 1" in MADE.read_text()
+    assert json.loads(SCORES.read_text())["cv_accuracy"] == 0.8
+    assert (SECONDS / "made.json").read_text() == "2.5"
+    assert dvc.pending() == []  # nothing to run again
+    assert run_here("back") == 0
+    assert seed() == 0
+    assert run_here("back") == 1
+    assert "there is no result before this one" in capsys.readouterr().err
+    assert run_here("take", "repro-3") == 0
+    assert seed() == 2
+    assert "seed: 2" in MADE.read_text()
+    assert run_here("back") == 0  # to what was in place before, not to repro-2
+    assert seed() == 0
+    assert {each.name for each in results()} == {"repro-1", "repro-2", "repro-3"}
+    assert run_here("take", "repro-9") == 1
+    assert "there is no result 'repro-9'; did you mean repro-" in capsys.readouterr().err
+
+
+def test_settings_that_were_edited_since_are_kept_and_back_leaves_them(
+    kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(seed=1, cv=0.8)
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    write_yaml(Path("params.yaml"), params | {"seed": 77})  # not run
+    assert run_here("back") == 0
+    assert (seed(), current().name) == (1, "repro-2")  # type: ignore[union-attr]
+    said = capsys.readouterr().out
+    line = next(each for each in said.splitlines() if "is kept: " in each)
+    shown = line.partition("`")[2].rstrip("`").split()
+    assert "seed: 77" in subprocess.run(shown, capture_output=True, text=True).stdout
+
+
+def test_a_recipe_comes_back_as_it_was(kept: Path) -> None:
+    recipe = Path("experiments/recipes/tiny.yaml")
+    before = recipe.read_text()
+    recipe.write_text(before.replace("trains in a second", "was changed"))
+    run(seed=1, cv=0.8)
+    assert run_here("back") == 0
+    assert recipe.read_text() == before
+    assert run_here("take", "repro-2") == 0
+    assert "was changed" in recipe.read_text()
+    assert in_place(result("repro-2"))
+
+
+def test_compare_names_what_changed_and_fits_80_columns(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = np.load(BLENDED / "correct.npy")
+    metrics: dict[str, Any] = json.loads((BLENDED / "metrics.json").read_text())
+    np.save(BLENDED / "correct.npy", np.zeros_like(right))
+    recipe = Path("experiments/recipes/tiny.yaml")
+    recipe.write_text(recipe.read_text().replace("filters: 8", "filters: 12"))
+    (BLENDED / "metrics.json").write_text(json.dumps(metrics | {"cv_accuracy": 0.0}))
+    run(seed=1, cv=0.0)
+    monkeypatch.setattr("pipeline.runs.compare.console.width", 80, raising=False)
+    assert run_here("compare") == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    words = " ".join(shown.replace("│", " ").split())
+    for part in ("repro-1", "repro-2", "in place", "seed 1 -> 0"):
+        assert part in words
+    assert "filters 12 -> 8" in words
+    listed = changes(result("repro-2"), result("repro-1"))
+    assert listed == ["seed 1 -> 0", "tiny: layers.0 Conv2D: filters 12 -> 8"]
+    assert "better (won" in words
+
+
+def test_without_git_it_is_one_line(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.parent))
+    assert run_here("repro") == 1
+    said = capsys.readouterr().err
+    assert said == "error: this folder is not a git repository; run `git init` first\n"
+    with pytest.raises(UserError, match="there is no result"):
+        result("repro-1")
