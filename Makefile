@@ -1,24 +1,33 @@
 # Each target does its own set-up, in .venv, the first time; a second call installs nothing.
-PYTHON ?= python3
-PORT ?= 5000
+# Variables are given on the command line, `make ui PORT=5001`; those of the shell are not read: a
+# PORT, NAME or DATABASE there is for something else (WSL sets NAME).
+PYTHON := python3
+PORT := 5000
 # What `make best` changes in params.yaml. A fold that any run has finished is not trained again.
-BEST ?= recipes=[compact,compact_deskewed,compact_stretched] tune.trials=0
-SEEDS ?= 1
-DEALS ?= 0 1 2
-QUICK ?=
-NETWORKS ?= 15
-KILLS ?= 50
-SEED ?= 0
-RECIPE ?= compact
-TRIALS ?= 100
-ONLY ?=
-DATABASE ?= postgresql://mlflow@127.0.0.1/mlflow
-ARTIFACTS ?= $(HOME)/mlflow-artifacts
+BEST := recipes=[compact,compact_deskewed,compact_stretched] tune.trials=0
+SEEDS := 1
+DEALS := 0 1 2
+QUICK :=
+NETWORKS := 15
+KILLS := 50
+SEED := 0
+RECIPE := compact
+TRIALS := 100
+ONLY :=
+NAME :=
+SET :=
+MESSAGE :=
+FORCE :=
+ROW := 1
+DATABASE := postgresql://mlflow@127.0.0.1/mlflow
+ARTIFACTS := $(HOME)/mlflow-artifacts
 BIN := .venv/bin
 # Compiled at once: TensorFlow is then imported in 4 s instead of 11, also where Python may not write.
 INSTALL = uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r
 export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
+# Settings of the shell that would hide this project from its own Python, or install elsewhere.
+unexport PYTHONSAFEPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
 
 .DEFAULT_GOAL := help
 .PHONY: help setup notebook quick repro try compare take back best deals submit ledger sync explain check-recipe doctor draw score report ui tune benchmark-tune tracking-server test test-all test-browser test-docs chaos audit lint format benchmark benchmark-speed benchmark-csv lock clean-cache

@@ -51,8 +51,13 @@ def make_tasks(settings: Settings, name: str, data: Data) -> list[Task]:
     return fold_tasks(settings, name, recipe)
 
 
-def train_all(settings: Settings, tasks: list[Task], data: Data, run: Run) -> list[Result]:
-    """Train the folds side by side, and log each as it finishes."""
+def train_all(
+    settings: Settings, tasks: list[Task], data: Data, run: Run, found_done: list[float]
+) -> list[Result]:
+    """Train the folds side by side, and log each as it finishes.
+
+    `found_done` gets the seconds that folds in the cache have saved.
+    """
     name, at_once = tasks[0].name, workers(settings)
     say(
         f"{name}: {len(tasks)} networks, {at_once} at a time, {tasks[0].epochs} epochs, "
@@ -76,6 +81,7 @@ def train_all(settings: Settings, tasks: list[Task], data: Data, run: Run) -> li
             right = int(right_rows(result, data.train_labels).sum())
             progress.finished(task, rows - right, rows)
             runs.finished(task, result)
+    found_done += [seconds / at_once for seconds in runs.found_done]
     return results
 
 
@@ -85,6 +91,7 @@ class FoldRuns:
     def __init__(self, settings: Settings, parent: Run, data: Data) -> None:
         self.settings, self.parent, self.data = settings, parent, data
         self.open: dict[str, Run] = {}
+        self.found_done: list[float] = []  # seconds of the networks that were in the cache
 
     def epoch(self, task: Task, history: list[Epoch]) -> None:
         """Log an epoch that has ended; with the first of this process, those before it."""
@@ -102,6 +109,7 @@ class FoldRuns:
         known, run = task.label in self.open, self._run(task)
         if not known:  # its result was in the cache
             run.log_history(result.history)
+            self.found_done.append(result.seconds)
         rows = len(result.held_out)
         right = accuracy(result.probabilities, self.data.train_labels[result.held_out])
         seconds = sum(row["seconds"] for row in result.history)
@@ -193,7 +201,7 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
     """Train a recipe on every fold; a fold that was finished before is not trained again."""
     settings = load_settings()
     load_recipe(recipe)  # before its name becomes a file's
-    with stage(f"train-{recipe}"):
+    with stage(f"train-{recipe}") as found_done:
         data = load_data()
         tasks = make_tasks(settings, recipe, data)
         params: dict[str, Any] = {recipe: recipe_lines(tasks[0].recipe.model_dump())}
@@ -201,7 +209,7 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
         params |= {"machine": describe(), "data_sha256": data.digests}
         with Tracker(settings).run(f"train {recipe}", run_key(tasks, data), params) as run:
             log_inputs(data, run)
-            results = train_all(settings, tasks, data, run)
+            results = train_all(settings, tasks, data, run, found_done)
             oof = out_of_fold(tasks, results, len(data.train_labels))
             write_results(tasks, results, oof, data)
             tuned = Tuned.read(recipe).taken

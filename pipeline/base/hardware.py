@@ -19,6 +19,10 @@ with without_start_up_noise():
     import tensorflow as tf
 
     tf.config.list_physical_devices()  # looks for GPUs, and prints lines if there is none
+# Whatever ~/.keras/keras.json says: a recipe means the same on every machine.
+keras.config.set_image_data_format("channels_last")
+keras.config.set_floatx("float32")
+keras.config.set_epsilon(1e-7)
 # Each fold is a new network, traced once by design; TensorFlow takes that for a mistake.
 tf.get_logger().addFilter(lambda record: "retracing" not in record.getMessage())
 

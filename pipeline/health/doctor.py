@@ -20,6 +20,8 @@ from pipeline.base.locks import LOCKS
 from pipeline.base.paths import DATABASE
 from pipeline.base.settings import OFF, Settings, load_settings
 from pipeline.kaggle.service import call
+from pipeline.recipes.files import load_recipe
+from pipeline.training.speed import faster_precision, known_speeds, speed_file
 
 DISK_WANTED = 2e9  # bytes: arrays, a few runs' models, the cache
 REQUIREMENTS = Path("requirements/base.txt")
@@ -64,6 +66,19 @@ def _machine() -> Iterator[Finding]:
     name, cores, gpus = (part.strip() for part in found.stdout.split("|"))
     yield "processor", GOOD, f"{name}, {cores} cores"
     yield "GPU", GOOD if gpus else ASIDE, gpus or "none: training runs on the processor"
+
+
+def _speed(settings: Settings) -> Iterator[Finding]:
+    """What `train.precision: auto` is on this machine, by what was measured here."""
+    shape, classes = settings.competition.image_shape, settings.competition.classes
+    for name in settings.recipes:
+        speeds = known_speeds(speed_file(load_recipe(name), shape, classes))
+        if speeds is None:
+            yield "speed", ASIDE, f"{name}: not measured yet; `make repro` does, in seconds"
+            continue
+        shown = ", ".join(f"{each} {speed:,.0f}" for each, speed in speeds.items())
+        text = f"{name}: {shown} images a second a network; auto is {faster_precision(speeds)}"
+        yield "speed", GOOD, text
 
 
 def _tracking(settings: Settings) -> Iterator[Finding]:
@@ -139,6 +154,7 @@ def findings() -> Iterator[Finding]:
     looks: list[Callable[[], Iterator[Finding]]] = [
         _python,
         _machine,
+        lambda: _speed(settings),
         _processes,
         lambda: _tracking(settings),
         lambda: kaggle_ready(settings),

@@ -31,6 +31,7 @@ def pending() -> list[str]:
     Raises:
         UserError: dvc.yaml or dvc.lock cannot be read.
     """
+    _check_lock()
     import networkx  # type: ignore[import-untyped]
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -100,10 +101,18 @@ def stale_stages() -> list[str]:
     Raises:
         UserError: dvc.lock is not valid YAML, as after a merge.
     """
-    if not LOCK.exists():
-        return []
-    read_yaml(LOCK, LONGEST)
-    return sorted(status() or ())
+    _check_lock()
+    return sorted(status() or ()) if LOCK.exists() else []
+
+
+def _check_lock() -> None:
+    """Check that dvc.lock, if there is one, can be read; a merge may have left its marks."""
+    try:
+        if LOCK.exists():
+            read_yaml(LOCK, LONGEST)
+    except UserError as error:
+        hint = "delete it and run `make repro`, which trains nothing twice"
+        raise UserError(f"{error}; {hint}") from None
 
 
 def made_by_this_project(path: Path) -> bool:

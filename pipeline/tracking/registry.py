@@ -11,6 +11,11 @@ from pipeline.tracking.entries import LoggedModel
 from pipeline.tracking.journal import KEPT
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+ABOUT = (
+    "Every blend of a whole run. It takes raw pixels, 0 to 255, as images or as rows, and returns "
+    "each class's probability. `champion` is the best by more than chance, `challenger` the newest "
+    "that is not."
+)
 CORRECT = "correct.npy"  # an artifact: bool, whether each judged row was labelled right
 
 
@@ -22,7 +27,7 @@ def register(client: MlflowClient, name: str, uri: str, run_id: str, entry: Logg
     """
     rows_sha256 = entry.rows_sha256 or ""
     try:
-        client.create_registered_model(name)
+        client.create_registered_model(name, description=ABOUT)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -35,7 +40,9 @@ def register(client: MlflowClient, name: str, uri: str, run_id: str, entry: Logg
         client.log_artifact(run_id, str(path))
     tags = {"cv_accuracy": f"{correct.mean():.6f}", "rows": str(len(correct))}
     tags |= {"rows_sha256": rows_sha256}
-    version = client.create_model_version(name, uri, run_id, tags=tags).version
+    text = f"CV accuracy {correct.mean():.5f} of {len(correct):,} rows."
+    made = client.create_model_version(name, uri, run_id, tags=tags, description=text)
+    version = made.version
     better, why = _beats_champion(client, name, correct, rows_sha256)
     client.set_model_version_tag(name, version, "against_champion", why)
     client.set_registered_model_alias(name, CHAMPION if better else CHALLENGER, version)

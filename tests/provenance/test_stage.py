@@ -70,3 +70,11 @@ def test_a_stage_imports_only_what_it_needs(module: str, unwanted: set[str]) -> 
     command = [sys.executable, "-c", code]
     imported = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)
     assert not unwanted & set(imported.stdout.split())
+
+
+def test_the_time_noted_is_that_of_the_result_not_of_reading_it_from_the_cache(
+    project: Path,
+) -> None:
+    with stage("train-x") as found_done:
+        found_done += [600.0, 1200.0]  # what two folds in the cache had taken
+    assert (stage_seconds(["x"])["train@x"] or 0.0) > 1800
