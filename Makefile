@@ -67,7 +67,7 @@ back: setup  ## Return to the result before
 	@python -m pipeline back
 
 best: setup  ## The long run, resumable, in a folder apart; then: make take NAME=best
-	@python -m pipeline try best --set "$(BEST)"
+	@python -m pipeline try best --replace --set "$(BEST)"
 
 deals: setup  ## Is CV honest? The pipeline on other splits of the digits; QUICK="train.epochs=6"
 	@python -m pipeline check
@@ -182,5 +182,5 @@ lock: setup  ## Pin requirements/*.in at their newest versions, with hashes
 	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate --upgrade requirements/$$name.in -o requirements/$$name.txt; done
 
-clean-cache:  ## Forget finished folds and trials; the runs in MLflow stay
-	rm -rf experiments/cache
+clean-cache:  ## Forget finished folds and trials; results and runs in MLflow stay
+	@find experiments/cache -mindepth 1 -maxdepth 1 ! -name speed ! -name seconds -exec rm -rf {} +

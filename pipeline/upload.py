@@ -48,7 +48,7 @@ from pipeline.kaggle.submissions import (
     wait_for_score,
 )
 from pipeline.provenance.history import keep_revision
-from pipeline.provenance.revision import git
+from pipeline.provenance.snapshot import run_git
 
 PICTURE = ROOT / "experiments/ledger.png"
 
@@ -158,8 +158,10 @@ def submit(
             name: why for name, why in refusals(settings, row, rows).items() if name not in force
         }
         if against:
-            why = "; ".join(f"{why} (FORCE={name})" for name, why in against.items())
-            raise UserError(f"not sent: {why}")
+            names = " ".join([*force, *against])
+            names = f"'{names}'" if " " in names else names
+            why = "; ".join(against.values())
+            raise UserError(f"not sent: {why}. To send it all the same: FORCE={names}")
         if dry_run:
             say("not sent: --dry-run")
             return
@@ -199,12 +201,11 @@ def in_folder_of(name: str) -> None:
     Raises:
         UserError: there is no such folder.
     """
-    project = EXPERIMENTS / name / git("rev-parse", "--show-prefix")
+    project = EXPERIMENTS / name / run_git("rev-parse", "--show-prefix")
     if not (project / SUBMISSION).exists():
         hint = f"`make take NAME={name}` puts a result in place, `make submit` sends what is"
         raise UserError(f"{project / SUBMISSION} is missing; {hint}")
-    at = sys.argv.index("--name")
-    arguments = [*sys.argv[1:at], *sys.argv[at + 2 :]]
+    arguments = [*sys.argv[1:], "--name", ""]  # the last one counts
     given = {"PIPELINE_ROOT": str(Path.cwd()), "PIPELINE_EXPERIMENT": name}
     os.chdir(project)
     os.execve(sys.executable, [sys.executable, "-m", "pipeline", *arguments], os.environ | given)

@@ -20,5 +20,6 @@ CACHE = ROOT / "experiments/cache"
 DATABASE = ROOT / "experiments/mlflow.db"
 SECONDS = Path("experiments/cache/seconds")  # of this working directory, unlike the rest of CACHE
 PLAN = Path("experiments/cache/plan.json")  # the seconds that each stage to run may take
+RESTARTED = "PIPELINE_RESTARTED"  # when a process that trains replaced itself, seconds since 1970
 EXPERIMENT = os.environ.get("PIPELINE_EXPERIMENT")  # the name of the experiment that runs here
 EXPERIMENTS = ROOT / "experiments/tries"  # the folder of each experiment of `make try`

@@ -119,10 +119,11 @@ def edit_yaml(text: str, changes: dict[str, Any]) -> str:
         if isinstance(value, list):
             value = CommentedSeq(value)
             value.fa.set_flow_style()
-            after = getattr(holder[last], "ca", None)
-            if after and (kept := after.items.get(len(holder[last]) - 1)):
+            old = holder[int(last) if isinstance(holder, list) else last]
+            after = getattr(old, "ca", None)
+            if after and (kept := after.items.get(len(old) - 1)):
                 holder.ca.items[last] = [None, None, kept[0], None]  # what follows the old list
-        holder[last] = value
+        holder[int(last) if isinstance(holder, list) else last] = value
     written = io.StringIO()
     editor.dump(document, written)
     return written.getvalue()

@@ -44,9 +44,16 @@ def load_data() -> Data:
 
 
 def train_rows(count: int) -> np.ndarray:
-    """Which row of train.csv each train image is, from 1, int (rows,); a slice's have gaps."""
+    """Which row of train.csv each train image is, from 1, int (rows,); a slice's have gaps.
+
+    Raises:
+        UserError: they are not `count`: the arrays are of another run.
+    """
     path = ARRAYS / "rows.npy"
-    return read_array(path) if path.exists() else np.arange(1, count + 1)
+    rows = read_array(path) if path.exists() else np.arange(1, count + 1)
+    if len(rows) != count:
+        raise UserError(f"{ARRAYS} has {len(rows):,} rows, the run {count:,}; run `make repro`")
+    return rows
 
 
 def write_data(data: Data, rows: np.ndarray) -> None:

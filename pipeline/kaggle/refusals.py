@@ -30,8 +30,7 @@ def refusals(settings: Settings, row: Row, rows: list[Row]) -> dict[Refusal, str
         found[Refusal.SENT] = f"this very file was sent on {twice[-1].time[:16]}"
     if row.dirty == "true":
         found[Refusal.OUT_OF_DATE] = (
-            "code or settings have changed since it was made, so they do not say how; "
-            "`make repro` makes it again"
+            "code or settings have changed since the file was made; `make repro` makes it again"
         )
     best = max((number(old.cv_accuracy) or 0.0 for old in sent), default=0.0)
     if float(row.cv_accuracy) < best:

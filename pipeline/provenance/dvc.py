@@ -92,7 +92,7 @@ def checkout() -> None:
         with Repo() as repo:
             repo.checkout(force=True)
     except DvcException as error:
-        raise UserError(f"DVC: {first_line(error)}; `make repro` makes what is missing") from None
+        raise UserError(f"DVC: {str(error)[:300]}; `make repro` makes what is missing") from None
 
 
 def stale_stages() -> list[str]:

@@ -17,12 +17,14 @@ from pipeline.base.errors import UserError, did_you_mean, quoted
 from pipeline.base.paths import BLENDED, PARAMS, SCORES, SECONDS
 from pipeline.base.yaml_file import parse_yaml
 from pipeline.data.results import Blended, Scores
+from pipeline.provenance.dvc import LOCK
 from pipeline.provenance.revision import CODE_PATHS, git
 from pipeline.provenance.snapshot import DESCRIBED, REFS, commit_tree, revision, snapshot
+from pipeline.recipes.files import recipe_path
 
 RESULTS = f"{REFS}/results"
+ONCE = ("download", "preprocess", "tune", "ensemble", "submission")  # stages of every run
 NOW = f"{REFS}/now"  # the result that is in place
-LOCK = Path("dvc.lock")
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,12 @@ class Result:
         """A file of the run's commit.
 
         Raises:
-            FileNotFoundError: the commit has no such file.
+            UserError: the commit has no such file.
         """
         command = ["git", "show", f"{self.commit}:./{path}"]
         done = subprocess.run(command, capture_output=True)
         if done.returncode:
-            raise FileNotFoundError(f"{self.name} has no {path}")
+            raise UserError(f"the result {self.name} has no {path}")
         return done.stdout
 
     @property
@@ -54,7 +56,7 @@ class Result:
     def recipes(self) -> dict[str, dict[str, Any]]:
         """What its recipes said, by name."""
         names = self.params.get("recipes", [])
-        read = {name: self.read(f"experiments/recipes/{name}.yaml").decode() for name in names}
+        read = {name: self.read(recipe_path(name)).decode() for name in names}
         return {name: dict(parse_yaml(text)) for name, text in read.items()}
 
     @property
@@ -82,7 +84,9 @@ class Result:
     @property
     def seconds(self) -> float:
         """How long its stages took together."""
-        return float(sum(map(json.loads, self.stage_seconds.values())))
+        stages = {*ONCE, *(f"train-{name}" for name in self.params.get("recipes", []))}
+        noted = self.stage_seconds.items()
+        return float(sum(json.loads(text) for path, text in noted if path.stem in stages))
 
 
 def results() -> list[Result]:
@@ -124,31 +128,49 @@ def _has_previous() -> bool:
 
 
 def _placed(link: str) -> Result | None:
+    """The result that a link of the chain stands for: its last parent."""
     if revision(link) is None:
         return None
-    name = git("log", "-1", "--format=%s", link)
-    return next((each for each in results() if each.name == name), None)
+    commit = revision(f"{link}^2") or revision(f"{link}^1") or ""
+    name, _, time = git("log", "-1", "--format=%s%x09%cI", commit).partition("\t")
+    return Result(name, commit, time)
 
 
 def in_place(found: Result) -> bool:
-    """Whether the project's settings and results are those of a result."""
+    """Whether the project's settings, recipes and results are those of a result."""
     try:
-        return all(path.read_bytes() == found.read(path) for path in (PARAMS, LOCK, SCORES))
-    except OSError:
+        paths = (PARAMS, LOCK, SCORES, *map(recipe_path, found.recipes))
+        return all(path.read_bytes() == found.read(path) for path in paths)
+    except (OSError, UserError):
         return False
 
 
-def record(name: str) -> Result:
-    """Keep what is in place as a result of that name."""
-    git("update-ref", f"{RESULTS}/{name}", snapshot(name))
+def differ(one: str, other: str) -> bool:
+    """Whether two commits differ in code, settings, recipes, dvc.lock or scores."""
+    paths = (*CODE_PATHS, str(LOCK), str(SCORES))
+    return bool(git("diff", "--name-only", one, other, "--", *paths))
+
+
+def record(name: str, began: str | None = None) -> Result:
+    """Keep what is in place as a result of that name.
+
+    Args:
+        name: its name; the result that had it is kept under another reference.
+        began: the snapshot from before the run, which has its code and settings: they may have been
+            edited since; None: those that are here.
+    """
+    before = revision(f"{RESULTS}/{name}")
+    if before:
+        git("update-ref", f"{REFS}/kept/{name}-{before[:10]}", before)
+    git("update-ref", f"{RESULTS}/{name}", snapshot(name, began))
     return result(name)
 
 
-def record_run() -> Result:
+def record_run(began: str | None = None) -> Result:
     """Keep what is in place as the next `repro-<n>`, if it is not a result already."""
     found = next((each for each in reversed(results()) if in_place(each)), None)
     if found is None:
-        found = record(next_name())
+        found = record(next_name(), began)
     place(found)
     return found
 
@@ -162,7 +184,7 @@ def next_name() -> str:
 def place(found: Result) -> None:
     """Note which result is in place, as a link on a chain, along which `make back` goes."""
     now, before = current(), revision(NOW)
-    if now is None or now.name != found.name:
+    if now is None or now.commit != found.commit:
         flags = ["-p", before] if before else []
         tree = f"{found.commit}^{{tree}}"
         link = commit_tree(tree, [*flags, "-p", found.commit], found.name)
@@ -184,7 +206,7 @@ def keep_revision(message: str) -> str:
         made = snapshot(message)
         kept = git("for-each-ref", "--format=%(objectname)", RESULTS, f"{REFS}/kept").splitlines()
         for known in (revision("HEAD"), *kept):
-            if known and not git("diff", "--name-only", known, made, "--", *CODE_PATHS, str(LOCK)):
+            if known and not differ(known, made):
                 return known
         git("update-ref", f"{REFS}/kept/{made[:12]}", made)
     except (OSError, subprocess.CalledProcessError, UserError):

@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline.base.digests import sha256_files
 from pipeline.base.paths import ROOT
 
+EXECUTION = "PIPELINE_EXECUTION"  # what `make repro` tells its stages: name, key, note, as JSON
 DVC_VARIABLES = ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
 
 # What decides a result: whether this differs from the revision makes it dirty, outputs do not.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.base.errors import UserError
 from pipeline.base.paths import BLENDED, SCORES, SECONDS
+from pipeline.provenance.dvc import LOCK
 from pipeline.provenance.revision import CODE_PATHS, git
 
 REFS = "refs/pipeline"
@@ -24,19 +25,24 @@ NOBODY = {"NAME": "pipeline", "EMAIL": "pipeline@localhost"}
 
 
 def need_git() -> None:
-    """Check that this is a git repository.
+    """Check that git tracks this project.
 
     Raises:
-        UserError: it is none.
+        UserError: it does not.
     """
     try:
-        git("rev-parse", "--git-dir")
+        git("ls-files", "--error-unmatch", "dvc.yaml")
     except (OSError, subprocess.CalledProcessError):
-        raise UserError("this folder is not a git repository; run `git init` first") from None
+        hint = "run `git init && git add . && git commit -m begin` first"
+        raise UserError(f"git does not track this project; {hint}") from None
 
 
-def snapshot(message: str) -> str:
+def snapshot(message: str, began: str | None = None) -> str:
     """Commit the project as it is, without touching the branch or the index.
+
+    Args:
+        message: the commit's message.
+        began: a commit to take code, settings and recipes from instead; the results are those here.
 
     Returns:
         The commit's id; its parent is the revision checked out.
@@ -50,14 +56,18 @@ def snapshot(message: str) -> str:
         if known.exists():
             shutil.copy(known, index)  # with the times of files, so that few are read
         more = {"GIT_INDEX_FILE": str(index)}
-        _git(more, "add", "-u", ".")
-        new = [name for name in (*CODE_PATHS, "dvc.lock", str(SCORES)) if Path(name).exists()]
-        _git(more, "add", "--", *new)
+        new = [str(LOCK), str(SCORES)]
+        if began:
+            run_git("read-tree", began, more=more)
+        else:
+            run_git("add", "-u", ".", more=more)
+            new += CODE_PATHS
+        run_git("add", "--", *(name for name in new if Path(name).exists()), more=more)
         for path in (each for wanted in DESCRIBE for each in _files(wanted)):
-            blob = _git(more, "hash-object", "-w", str(path))
+            blob = run_git("hash-object", "-w", str(path))
             kept = f"{git('rev-parse', '--show-prefix')}{DESCRIBED / path}"
-            _git(more, "update-index", "--add", "--cacheinfo", f"100644,{blob},{kept}")
-        tree = _git(more, "write-tree")
+            run_git("update-index", "--add", "--cacheinfo", f"100644,{blob},{kept}", more=more)
+        tree = run_git("write-tree", more=more)
     head = revision("HEAD")
     return commit_tree(tree, ["-p", head] if head else [], message)
 
@@ -69,7 +79,7 @@ def _files(path: Path) -> list[Path]:
 
 def commit_tree(tree: str, parents: list[str], message: str) -> str:
     """Commit a tree; `parents` as git takes them. The commit's id."""
-    return _git(_identity(), "commit-tree", tree, *parents, "-m", message)
+    return run_git("commit-tree", tree, *parents, "-m", message, more=_identity())
 
 
 def revision(name: str) -> str | None:
@@ -80,9 +90,15 @@ def revision(name: str) -> str | None:
         return None
 
 
-def _git(more: dict[str, str], *arguments: str) -> str:
+def run_git(*arguments: str, more: dict[str, str] | None = None) -> str:
+    """What a git command prints, with `more` in its environment.
+
+    Raises:
+        UserError: it fails; its own message says why.
+    """
     command = ["git", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | more)
+    given = os.environ | (more or {})
+    done = subprocess.run(command, capture_output=True, text=True, env=given)
     if done.returncode:
         raise UserError(f"git {arguments[0]} failed: {done.stderr}")
     return done.stdout.strip()

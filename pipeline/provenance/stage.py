@@ -1,5 +1,6 @@
 """What every stage does around its own work: its lock, its inputs checked, its time noted."""
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ import psutil
 
 from pipeline.base.files import read_json, write_json
 from pipeline.base.locks import locked
-from pipeline.base.paths import SECONDS
+from pipeline.base.paths import RESTARTED, SECONDS
 from pipeline.provenance.inputs import check_inputs
 
 
@@ -29,7 +30,8 @@ def stage(name: str) -> Iterator[list[float]]:
         check_inputs()
         found_done: list[float] = []
         yield found_done
-    seconds = time.time() - psutil.Process().create_time() + sum(found_done)  # imports too
+    began = float(os.environ.get(RESTARTED) or psutil.Process().create_time())  # imports too
+    seconds = time.time() - began + sum(found_done)
     write_json(SECONDS / f"{name}.json", round(seconds, 1))
 
 

@@ -134,8 +134,9 @@ def spelled_out(value: Any) -> Any:
 
 def _arguments(name: str, given: Any) -> Any:
     """A layer's arguments; of `Residual: [...]`, whose one argument is a list, as a mapping."""
-    if name == RESIDUAL and isinstance(given, list):
-        return {"layers": [spelled_out(layer) for layer in given]}
+    if name == RESIDUAL and given:
+        layers = given if isinstance(given, list) else given.get("layers") or []
+        return {"layers": [spelled_out(layer) for layer in layers]}
     return {} if given is None else given
 
 

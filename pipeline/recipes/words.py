@@ -4,7 +4,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from pipeline.base.dotted import flatten
-from pipeline.recipes.search import spelled_out
+from pipeline.recipes.search import RESIDUAL, spelled_out
 
 # What a recipe says of itself, and where it is searched: no network differs by it.
 ASIDE = ("description", "published", "remark", "split", "search")
@@ -12,10 +12,10 @@ ASIDE = ("description", "published", "remark", "split", "search")
 
 def call_text(named: Any) -> str:
     """A class and its arguments in one line: `Conv2D(filters=32, kernel_size=5)`, `ReLU`."""
-    if isinstance(named, str):
-        return named
-    ((name, given),) = named.items()
-    arguments = ", ".join(f"{key}={value}" for key, value in (given or {}).items())
+    ((name, given),) = spelled_out(named).items()
+    if name == RESIDUAL:
+        return f"{name}[{', '.join(map(call_text, given.get('layers', [])))}]"
+    arguments = ", ".join(f"{key}={value}" for key, value in given.items())
     return f"{name}({arguments})" if arguments else str(name)
 
 
@@ -60,7 +60,7 @@ def recipe_changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 def _layer_change(before: Any, after: Any) -> str:
     """One layer in place of another; of the same class the arguments that differ."""
     ((name, old),), ((other, new),) = spelled_out(before).items(), spelled_out(after).items()
-    if name != other:
+    if name != other or name == RESIDUAL:
         return f"{call_text(before)} -> {call_text(after)}"
     differ = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     return f"{name}: " + ", ".join(f"{key} {old.get(key)} -> {new.get(key)}" for key in differ)

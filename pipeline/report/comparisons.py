@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.base.errors import UserError
 from pipeline.base.files import read_array
 from pipeline.base.paths import BLENDED
 from pipeline.data.results import Blended
@@ -60,7 +61,7 @@ def earlier_runs() -> list[dict[str, Any]]:
             continue
         try:
             shown.append(_earlier(found, this))
-        except (OSError, ValueError, KeyError):
+        except (UserError, ValueError, KeyError):
             continue  # another version of the code made it
         if len(shown) == MOST:
             break

@@ -20,6 +20,7 @@ from pipeline.base.yaml_file import parse_yaml, read_yaml
 from pipeline.data.results import Blended, Member, Scores, Trained, Tuned
 from pipeline.evaluation.scores import difference_error, errors
 from pipeline.kaggle.ledger import number, read_ledger
+from pipeline.provenance.changes import WITHOUT_EFFECT
 from pipeline.provenance.revision import git
 from pipeline.recipes.files import load_recipe
 from pipeline.recipes.recipe import Recipe
@@ -120,7 +121,7 @@ def changed_settings() -> list[tuple[str, Any, Any]] | None:
     return [
         (key, before.get(key), now.get(key))
         for key in sorted({*before, *now})
-        if before.get(key) != now.get(key)
+        if before.get(key) != now.get(key) and not key.startswith(WITHOUT_EFFECT)
     ]
 
 

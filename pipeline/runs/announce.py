@@ -8,18 +8,20 @@ from pipeline.base.paths import EXPERIMENT
 from pipeline.base.settings import Settings
 from pipeline.provenance.changes import changes
 from pipeline.provenance.history import Result, current, next_name
-from pipeline.provenance.revision import code_sha256
+from pipeline.provenance.revision import EXECUTION, code_sha256
 from pipeline.provenance.snapshot import revision, snapshot
 from pipeline.recipes.files import load_recipe
 
-VARIABLE = "PIPELINE_EXECUTION"  # `tracking` reads it
 LONGEST = 100  # characters of a name in MLflow's list
 
 
-def announce(settings: Settings) -> None:
+def announce(settings: Settings) -> str:
     """Name the run for the stages that this process starts, as its code and settings are now.
 
     What is edited while it runs then does not make two of it.
+
+    Returns:
+        A snapshot of the project as the run begins.
     """
     name = EXPERIMENT or next_name()
     here = Result(name, snapshot(f"start of {name}"), "")
@@ -32,7 +34,8 @@ def announce(settings: Settings) -> None:
         shown = shown[: LONGEST - 3] + "..."
     key = sha256_json([settings.deciding(), code_sha256(settings.recipes)])
     told = {"name": shown, "key": key, "note": _note(settings, name, base, listed)}
-    os.environ[VARIABLE] = json.dumps(told)
+    os.environ[EXECUTION] = json.dumps(told)
+    return here.commit
 
 
 def _base() -> Result | None:

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.base.console import console, duration, say
+from pipeline.base.errors import UserError
 from pipeline.evaluation.scores import errors
 from pipeline.provenance.changes import changes
 from pipeline.provenance.history import Result, current, result, results
@@ -60,6 +61,6 @@ def main(
     for each in [base, *(each for each in found if each.name != base.name)]:
         try:
             table.add_row(*_row(each, base, everything), end_section=True)
-        except (FileNotFoundError, ValueError):
+        except (UserError, ValueError, KeyError):
             table.add_row(each.name, "[yellow]another version of the code made it[/]")
     console.print(table)

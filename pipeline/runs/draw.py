@@ -8,15 +8,16 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
 from pipeline.report.gallery import as_png
 from pipeline.runs.members import Networks, folder_of, load_members
-from pipeline.runs.pictures import fitted
+from pipeline.runs.pictures import FAULTS, fitted
 
 PAGE = Path(__file__).with_name("draw.html")
 LONGEST = 1 << 20  # bytes of a drawing
@@ -37,14 +38,16 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Each member's probabilities for the drawing, and the image that the networks see."""
         host = (self.headers.get("Host") or "").partition(":")[0]
+        origin = self.headers.get("Origin") or "http://127.0.0.1"
         length = int(self.headers.get("Content-Length") or 0)
-        if host not in HOSTS or not 0 < length <= LONGEST:  # another site may not ask
+        mine = urlsplit(origin).hostname in HOSTS and host in HOSTS  # another site may not ask
+        if not mine or not 0 < length <= LONGEST:
             self._reply(403, "text/plain", b"no")
             return
         try:
             with Image.open(io.BytesIO(self.rfile.read(length))) as drawing:
                 image = fitted(drawing, self.shape)
-        except (UnidentifiedImageError, OSError, ValueError):
+        except FAULTS:
             self._reply(400, "text/plain", b"not a picture")
             return
         said = self.networks.probabilities(image[None])

@@ -23,12 +23,12 @@ from pipeline.base.files import write_text
 from pipeline.base.frozen import validate
 from pipeline.base.locks import locked
 from pipeline.base.paths import EXPERIMENTS, PARAMS
-from pipeline.base.settings import RECIPE_NAME, Settings
-from pipeline.base.yaml_file import edit_yaml, parse_yaml
+from pipeline.base.settings import QUICK, Settings
+from pipeline.base.yaml_file import edit_yaml, parse_yaml, read_yaml
 from pipeline.provenance.dvc import cache_folder
 from pipeline.provenance.history import RESULTS, results
 from pipeline.provenance.revision import git
-from pipeline.provenance.snapshot import need_git, snapshot
+from pipeline.provenance.snapshot import need_git, run_git, snapshot
 from pipeline.recipes.files import load_recipe
 
 # The folders that a run needs; tests and documents stay away.
@@ -41,17 +41,16 @@ def parse_changes(given: list[str]) -> dict[str, Any]:
     Raises:
         UserError: one is not a known setting and a value.
     """
-    known = flatten(parse_yaml(PARAMS.read_text()))
-    changes = {}
+    params, changes = read_yaml(PARAMS), {}
     for each in given:
         key, equals, value = each.partition("=")
         if not equals:
             raise UserError(f"{quoted(each)}: a change is a setting and a value: train.epochs=16")
         try:
-            value_at(parse_yaml(PARAMS.read_text()), key)
+            value_at(params, key)
             changes[key] = parse_yaml(value)
         except ValueError:
-            hint = did_you_mean(key, known, "params.yaml lists them")
+            hint = did_you_mean(key, flatten(params), "params.yaml lists them")
             raise UserError(f"{quoted(key)}: there is no such setting; {hint}") from None
         except YAMLError:
             raise UserError(f"{each}: {quoted(value)} is not a value") from None
@@ -72,16 +71,25 @@ def changed_params(changes: dict[str, Any]) -> str:
 
 def make_folder(name: str, params: str) -> Path:
     """The project as it is, with other params.yaml, in a folder of its own."""
-    top, within = git("rev-parse", "--show-toplevel"), git("rev-parse", "--show-prefix")
+    within, objects = (
+        git("rev-parse", "--show-prefix"),
+        Path(git("rev-parse", "--git-path", "objects")),
+    )
+    shallow = Path(git("rev-parse", "--git-path", "shallow"))
     folder, start = EXPERIMENTS / name, snapshot(f"start of {name}")
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    git("clone", "-q", "--shared", "--no-checkout", top, str(folder))
-    git("-C", str(folder), "sparse-checkout", "set", *(f"{within}{each}" for each in NEEDED))
-    git("-C", str(folder), "checkout", "-q", "--detach", start)
+    run_git("init", "-q", str(folder))
+    # It reads the commits of the project's own repository; nothing is copied.
+    write_text(folder / ".git/objects/info/alternates", f"{objects.resolve()}\n")
+    if shallow.exists():
+        shutil.copy(shallow, folder / ".git/shallow")
+    run_git("-C", str(folder), "sparse-checkout", "init", "--cone")
+    run_git("-C", str(folder), "sparse-checkout", "set", *(f"{within}{each}" for each in NEEDED))
+    run_git("-C", str(folder), "checkout", "-q", "--detach", start)
     project = folder / within
     write_text(project / PARAMS, params)
-    cache = f"[cache]\n    dir = {cache_folder()}\n    type = reflink,hardlink,copy\n"
+    cache = f'[cache]\n    dir = "{cache_folder()}"\n    type = "reflink,hardlink,copy"\n'
     write_text(project / ".dvc/config.local", cache)
     return project
 
@@ -104,7 +112,7 @@ def experiment(name: str, changes: dict[str, Any]) -> int:
             say(f"{name} is not finished; the same command continues it, with every finished fold")
             return code
         reference = f"{RESULTS}/{name}"
-        git("fetch", "-q", str(EXPERIMENTS / name), f"+{reference}:{reference}")
+        run_git("fetch", "-q", str((EXPERIMENTS / name).resolve()), f"+{reference}:{reference}")
     return 0
 
 
@@ -114,10 +122,16 @@ def main(
         list[str] | None, typer.Argument(help="Settings: train.epochs=16 'recipes=[mine]'")
     ] = None,
     more: Annotated[str, typer.Option("--set", help="The same, in one text.")] = "",
+    replace: Annotated[bool, typer.Option(help="Also if there is a result of that name.")] = False,
 ) -> int:
     """Run with some settings changed, in a folder apart; the project stays as it is."""
-    if not re.fullmatch(RECIPE_NAME.replace("_]", "_-]"), name) or name.startswith("repro-"):
-        raise UserError(f"{quoted(name)}: a name is small letters, digits, _ and -, not repro-...")
-    if any(each.name == name for each in results()):
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) or name.startswith("repro-") or name == QUICK:
+        plain = "a name is small letters, digits, _ and -"
+        raise UserError(f"{quoted(name)}: {plain}; repro-... and {QUICK} are taken")
+    if any(each.name == name for each in results()) and not replace:
         raise UserError(f"{name} has been run; `make compare` shows it. Take another name")
-    return experiment(name, parse_changes([*(changes or []), *shlex.split(more)]))
+    try:
+        words = shlex.split(more)
+    except ValueError as error:
+        raise UserError(f"SET={more}: {error}") from None
+    return experiment(name, parse_changes([*(changes or []), *words]))

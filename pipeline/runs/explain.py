@@ -34,10 +34,11 @@ def main(
 ) -> None:
     """Show a training image's label, each member's probabilities, and the images closest to it."""
     settings, data = load_settings(), load_data()
-    rows = train_rows(len(data.train_labels))
+    rows = train_rows(len(read_array(BLENDED / "oof.npy")))
     places = np.flatnonzero(rows == row)
     if not len(places):
-        raise UserError(f"row {row}: this run has {len(rows):,} rows of train.csv, from {rows[0]}")
+        some = ", ".join(map(str, rows[:3]))
+        raise UserError(f"row {row} of train.csv is not in this run, which has {some}, ...")
     at = int(places[0])
     table = Table("", "predicted", *map(str, range(settings.competition.classes)), box=None)
     for name in (*sorted(settings.recipes), "blend"):

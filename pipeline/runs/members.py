@@ -10,8 +10,8 @@ from pipeline.base.errors import UserError
 from pipeline.base.paths import BLENDED, EXPERIMENTS, TRAINED, TUNED
 from pipeline.base.settings import Settings, load_settings
 from pipeline.data.results import Blended, Tuned
-from pipeline.provenance.revision import git
-from pipeline.recipes.files import with_values
+from pipeline.provenance.snapshot import run_git
+from pipeline.recipes.files import recipe_path, with_values
 from pipeline.recipes.recipe import Recipe
 
 
@@ -32,7 +32,7 @@ def folder_of(name: str) -> Path:
     Raises:
         UserError: there is no such folder, or nothing has been run in it.
     """
-    folder = EXPERIMENTS / name / git("rev-parse", "--show-prefix") if name else Path()
+    folder = EXPERIMENTS / name / run_git("rev-parse", "--show-prefix") if name else Path()
     if not (folder / BLENDED / "metrics.json").exists():
         hint = "`make take` puts a result in place" if name else "`make quick` takes two minutes"
         raise UserError(f"{folder / BLENDED / 'metrics.json'} is missing; {hint}")
@@ -53,7 +53,7 @@ def load_members(folder: Path) -> tuple[Settings, list[Member]]:
     blended = Blended.read(folder=folder / BLENDED)
     members = []
     for name, each in blended.members.items():
-        path = folder / f"experiments/recipes/{name}.yaml"
+        path = folder / recipe_path(name)
         recipe = validate(Recipe, read_yaml(path), path)
         tuned = Tuned.read(name, folder / TUNED)
         recipe = with_values(recipe, tuned.values, path)

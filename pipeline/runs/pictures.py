@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.base.errors import UserError
 
+FAULTS = (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError)
 INK_BOX = 20 / 28  # of the image's side: the longer side of a digit's ink, as in MNIST
 
 
@@ -21,7 +22,7 @@ def read_picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
             return fitted(opened, shape)
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+    except FAULTS as error:
         raise UserError(f"{path} is not a picture that can be read: {error}") from None
 
 
@@ -33,14 +34,24 @@ def fitted(picture: Image.Image, shape: tuple[int, int, int]) -> np.ndarray:
     paper is turned round.
     """
     height, width, channels = shape
+    picture = ImageOps.exif_transpose(picture)  # as a phone held it
+    if picture.mode in ("RGBA", "LA", "P"):
+        picture = Image.alpha_composite(
+            Image.new("RGBA", picture.size, "white"), picture.convert("RGBA")
+        )
     if channels == 3:
         return np.asarray(picture.convert("RGB").resize((width, height)), np.uint8)
     grey = np.asarray(picture.convert("L"), np.uint8)
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    if np.median(border) > 127:
-        grey = 255 - grey
+    paper = int(np.median(border))
+    if paper > 127:
+        grey, paper = 255 - grey, 255 - paper
     if grey.shape == (height, width):
         return grey[..., None]
+    # Grey paper becomes black; the ink as bright as it can be.
+    lifted = np.clip(grey.astype(int) - paper, 0, None)
+    brightest = int(lifted.max())
+    grey = (lifted * (255 / brightest if brightest > 40 else 0)).astype(np.uint8)
     rows, columns = (np.flatnonzero((grey > 40).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return np.zeros(shape, np.uint8)

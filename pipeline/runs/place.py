@@ -1,35 +1,51 @@
 """`make take` and `make back`: which result is in place; nothing is trained, nothing is lost."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 from pipeline.base.console import say, warn
 from pipeline.base.files import replacing
-from pipeline.base.paths import PARAMS, SCORES, SECONDS
+from pipeline.base.locks import locked
+from pipeline.base.paths import EXPERIMENT, PARAMS, SCORES, SECONDS
 from pipeline.provenance import dvc
-from pipeline.provenance.history import LOCK, Result, current, in_place
+from pipeline.provenance.history import Result, current, differ
 from pipeline.provenance.revision import git
 from pipeline.provenance.snapshot import REFS, need_git, snapshot
+from pipeline.recipes.files import recipe_path
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Hold the project, or the experiment's folder: one run, take or back at a time."""
+    with locked(f"runs/{EXPERIMENT or 'project'}", "changing what is in place"):
+        yield
 
 
 def put(found: Result) -> None:
-    """Put a result's settings, recipes and files in place; what was there is kept as a commit."""
+    """Put a result's settings, recipes and files in place; what was there is kept as a commit.
+
+    Raises:
+        UserError: the result lacks a file, here or in DVC's cache.
+    """
     need_git()
-    now = current()
-    if now is None or not in_place(now):
-        kept = snapshot(f"before {found.name}")
-        git("update-ref", f"{REFS}/kept/{datetime.now(UTC):%Y%m%dT%H%M%S.%f}", kept)
-        say(f"what was in place is kept: `git show {kept[:10]}:params.yaml`")
-    recipes = [Path(f"experiments/recipes/{name}.yaml") for name in found.recipes]
+    written = (PARAMS, dvc.LOCK, SCORES, *map(recipe_path, found.recipes))
+    contents = {path: found.read(path) for path in written} | found.stage_seconds
+    _keep(f"before {found.name}")
     for old in SECONDS.glob("*.json"):
         old.unlink()
-    contents = {path: found.read(path) for path in (PARAMS, LOCK, SCORES, *recipes)}
-    for path, content in (contents | found.stage_seconds).items():
+    for path, content in contents.items():
         with replacing(path) as temporary:
             temporary.write_bytes(content)
     dvc.checkout()
     stale = dvc.pending()
     if stale:
-        warn(
-            f"code or recipes differ from those of {found.name}: `make repro` would run {stale[0]}"
-        )
+        warn(f"the code differs from that of {found.name}: `make repro` would run {stale[0]}")
+
+
+def _keep(message: str) -> None:
+    """Keep what is here as a commit, unless it is the result in place."""
+    now, here = current(), snapshot(message)
+    if now is None or differ(now.commit, here):
+        git("update-ref", f"{REFS}/kept/{datetime.now(UTC):%Y%m%dT%H%M%S.%f}", here)
+        say(f"what was here is kept as a commit: `git show {here[:10]}:params.yaml`")

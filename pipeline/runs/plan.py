@@ -13,12 +13,11 @@ from pipeline.base.processor import cores
 from pipeline.base.settings import QUICK, Settings
 from pipeline.recipes.files import load_recipe
 from pipeline.recipes.recipe import Recipe
-from pipeline.training.speed import faster_precision, known_speeds, speed_file
+from pipeline.training.speed import OF_TRAINING, faster_precision, known_speeds, speed_file
 
 # Seconds of a stage of the embedded digits, where it has not run yet: 2 cores, Intel Xeon 6/207.
 USUAL = {"download": 5.0, "preprocess": 6.0, "tune": 8.0, "ensemble": 14.0, "submission": 6.0}
 START = 9.0  # seconds until the first network of a stage trains: imports, processes, tracing
-OF_TRAINING = 0.3  # a prediction's share of the time that training on an image takes
 SIDE_BY_SIDE = 0.9  # a network's speed beside another's
 
 
@@ -61,7 +60,7 @@ def _work(settings: Settings, stage: str) -> Work:
     if name == "tune" and settings.tune.trials:
         return _tuning(settings)
     what = {"tune": "no trials", "download": "the competition's files"}.get(name, "")
-    return Work(stage, what, _last(name) or USUAL[name])
+    return Work(stage, what, _last(name) or USUAL.get(name))
 
 
 def _rows(settings: Settings) -> int:

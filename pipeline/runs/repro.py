@@ -17,20 +17,22 @@ def main() -> int:
     from pipeline.report import page
     from pipeline.report.summary import print_next, print_summary
     from pipeline.runs.announce import announce
+    from pipeline.runs.place import alone
     from pipeline.runs.plan import plan, show
 
-    settings = load_settings()
-    stages = dvc.pending()
-    if stages:
-        show(plan(settings, stages))
-        announce(settings)
-        code = dvc.reproduce()
-        if code:
-            return code
-    else:
-        say("nothing to do: the result here is of this code and these settings")
-        print_summary(settings)
-    result = record(EXPERIMENT) if EXPERIMENT else record_run()
+    settings, began = load_settings(), None
+    with alone():
+        stages = dvc.pending()
+        if stages:
+            show(plan(settings, stages))
+            began = announce(settings)
+            code = dvc.reproduce()
+            if code:
+                return code
+        else:
+            say("nothing to do: the result here is of this code and these settings")
+            print_summary(settings)
+        result = record(EXPERIMENT, began) if EXPERIMENT else record_run(began)
     if stages or not page.REPORT.exists():
         page.main()
     say(f"kept as {result.name}: `make compare` lists what was kept")

@@ -8,7 +8,7 @@ from pipeline.base.console import say
 from pipeline.base.settings import load_settings
 from pipeline.provenance.history import place, result
 from pipeline.report.summary import print_summary
-from pipeline.runs.place import put
+from pipeline.runs.place import alone, put
 
 
 def main(
@@ -16,7 +16,8 @@ def main(
 ) -> None:
     """Put a result in place: params.yaml, its recipes, and every file of its run."""
     found = result(name)
-    put(found)
-    place(found)
+    with alone():
+        put(found)
+        place(found)
     print_summary(load_settings())
     say(f"{name} is in place; `make back` returns to what was")

@@ -22,7 +22,7 @@ from pipeline.base.dotted import flatten
 from pipeline.base.paths import DATABASE
 from pipeline.base.settings import OFF, Settings
 from pipeline.provenance.changes import WITHOUT_EFFECT
-from pipeline.provenance.revision import code_sha256, where_from
+from pipeline.provenance.revision import EXECUTION, code_sha256, where_from
 from pipeline.recipes.files import load_recipe
 from pipeline.recipes.words import recipe_lines
 from pipeline.tracking import entries
@@ -31,7 +31,6 @@ from pipeline.tracking.run import KEY, Run, append, own_name
 
 VERSIONS = ("tensorflow", "keras", "numpy", "optuna", "mlflow", "dvc", "scikit-learn")
 NOTE = "mlflow.note.content"  # a run's description, in markdown
-EXECUTION = "PIPELINE_EXECUTION"  # what `make repro` tells its stages: name, key and note, as JSON
 # How long the end of a stage waits for what is still to be sent, seconds.
 PATIENCE_HERE, PATIENCE_SERVER = 60.0, 10.0
 

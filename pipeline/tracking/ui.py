@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.base.console import say
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, first_line
 from pipeline.base.paths import CACHE, DATABASE
 from pipeline.base.settings import OFF, Settings, load_settings
 from pipeline.tracking.view import address
@@ -48,6 +48,8 @@ def main(
             sys.stdout.flush()
             if browser:
                 webbrowser.open(page)
+        else:
+            raise UserError(f"MLflow's server does not answer; {LOG} says why")
         while server.poll() is None:  # a signal that comes just before a long wait is not heard
             time.sleep(0.2)
         if server.returncode:
@@ -102,4 +104,7 @@ def _page(settings: Settings, server: str) -> str:
     """The page of the runs; it is set up if an earlier version of the code made the experiment."""
     from pipeline.tracking.submissions import open_store  # MLflow takes seconds
 
-    return address(server, open_store(settings).experiment)
+    try:
+        return address(server, open_store(settings).experiment)
+    except Exception as error:  # whatever a tracking server or its client raises
+        raise UserError(f"MLflow does not answer at {server}: {first_line(error)}") from None

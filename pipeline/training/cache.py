@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from pipeline.base.console import say, warn
 from pipeline.base.digests import sha256_file, sha256_json
 from pipeline.base.files import read_array, replacing, write_array, write_json
 from pipeline.base.locks import locked
-from pipeline.base.paths import CACHE
+from pipeline.base.paths import CACHE, RESTARTED
 from pipeline.data.arrays import Data
 from pipeline.network.checkpoint import Epoch
 from pipeline.network.task import Task
@@ -74,6 +75,7 @@ def _restart_if_large() -> None:
     Everything finished is in the cache, so the new process returns to the task at hand.
     """
     if has_grown():
+        os.environ[RESTARTED] = str(time.time())
         say(f"over {MEMORY_LIMIT / 2**30:.0f} GiB of memory in use; restarting the process")
         os.execv(sys.executable, sys.orig_argv)
 

@@ -13,9 +13,9 @@ from pipeline.base.console import console, duration, say
 from pipeline.base.paths import PLAN
 from pipeline.network.checkpoint import Epoch
 from pipeline.network.task import Task
+from pipeline.training.speed import OF_TRAINING
 
 EVERY = 20.0  # seconds between lines where there is no terminal
-OF_TRAINING = 0.3  # a prediction's share of the time that training on an image takes
 
 
 def epoch_line(history: list[Epoch], epochs: int) -> str:

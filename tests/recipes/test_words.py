@@ -33,6 +33,8 @@ def test_every_layer_is_a_line_also_one_without_arguments() -> None:
         ({"layers": [{"Conv2D": {"filters": 8}}, "ReLU", "Flatten", {"Dense": {"units": 4}}]},
          ["with Dense(units=4)"]),
         ({"layers": [{"Conv2D": {"filters": 8}}, "ELU", "Flatten"]}, ["layers.1 ReLU -> ELU"]),
+        ({"layers": [{"Conv2D": {"filters": 8}}, {"Residual": ["ReLU", {"ELU": {"alpha": 1}}]},
+                     "Flatten"]}, ["layers.1 ReLU -> Residual[ReLU, ELU(alpha=1)]"]),
         ({"layers": ["ReLU", "Flatten"]}, ["without Conv2D(filters=8)"]),
     ],
 )  # fmt: skip

@@ -8,11 +8,14 @@ import pytest
 from pipeline.base.errors import UserError
 from pipeline.base.files import write_json
 from pipeline.base.settings import load_settings
+from pipeline.provenance.dvc import cache_folder
+from pipeline.provenance.revision import git as git_prints
 from pipeline.recipes.files import load_recipe
-from pipeline.runs.experiment import changed_params, parse_changes
+from pipeline.runs.experiment import changed_params, make_folder, parse_changes
 from pipeline.runs.plan import plan
 from pipeline.training.speed import speed_file
-from support.project import REPOSITORY, run_here
+from support.competition import git
+from support.project import REPOSITORY, run_here, small_params, write_project, write_yaml
 
 
 @pytest.mark.parametrize(
@@ -86,3 +89,39 @@ def test_a_plan_counts_networks_images_and_minutes(project: Path) -> None:
     (work,) = plan(settings, ["train@tiny"])
     images = 2 * 28_000 + (28_000 + 14_000) * 0.3
     assert work.seconds == pytest.approx(9 + 3 * images / 1000)
+
+
+@pytest.mark.parametrize("shallow", [False, True])
+def test_an_experiments_folder_has_what_a_run_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shallow: bool
+) -> None:
+    """Of a project in a subfolder of a repository, also of a shallow clone; a recipe not added too."""
+    top = tmp_path / "a repository, #1"
+    project = top / "inner"
+    write_project(project, small_params())
+    for name in ("dvc.yaml", "pipeline/x.py", "tests/t.py", "data/mnist.npz", ".dvc/config"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("")
+    (project / ".gitignore").write_text("/experiments/cache\n/experiments/tries\n/.dvc/tmp\n")
+    monkeypatch.chdir(top)
+    git("init", "-q")
+    for message in ("begin", "again"):
+        git("add", ".")
+        git("commit", "-q", "--allow-empty", "-m", message)
+    if shallow:
+        git("clone", "-q", "--depth", "1", f"file://{top}", str(tmp_path / "shallow"))
+        project = tmp_path / "shallow/inner"
+    monkeypatch.chdir(project)
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "t")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "t")
+    write_yaml(Path("experiments/recipes/mine.yaml"), {"description": "not added"})
+    made = make_folder("wider", changed_params({"train.epochs": 7}))
+    assert made.resolve() == (project / "experiments/tries/wider/inner").resolve()
+    for name in ("dvc.yaml", "pipeline/x.py", "data/mnist.npz", "experiments/recipes/mine.yaml"):
+        assert (made / name).exists(), name
+    assert not (made / "tests").exists()
+    assert "epochs: 7" in (made / "params.yaml").read_text()
+    monkeypatch.chdir(made)
+    assert cache_folder() == project / ".dvc/cache"
+    assert "inner/params.yaml" in git_prints("status", "--porcelain")

@@ -13,8 +13,16 @@ from pipeline.base.errors import UserError
 from pipeline.base.paths import BLENDED, SCORES, SECONDS
 from pipeline.provenance import dvc
 from pipeline.provenance.changes import changes
-from pipeline.provenance.history import current, in_place, record_run, result, results
-from pipeline.provenance.snapshot import revision
+from pipeline.provenance.history import (
+    current,
+    in_place,
+    place,
+    record,
+    record_run,
+    result,
+    results,
+)
+from pipeline.provenance.snapshot import revision, snapshot
 from support.competition import git
 from support.project import run_here, write_yaml
 
@@ -49,7 +57,7 @@ def run(seed: int, cv: float) -> None:
     assert dvc.reproduce() == 0
     SCORES.write_text(json.dumps(json.loads(SCORES.read_text()) | {"cv_accuracy": cv}))
     SECONDS.mkdir(parents=True, exist_ok=True)
-    (SECONDS / "made.json").write_text(str(seed + 1.5))
+    (SECONDS / "tune.json").write_text(str(seed + 1.5))
     record_run()
 
 
@@ -81,7 +89,7 @@ def test_back_returns_step_by_step_and_take_goes_anywhere(
     assert (seed(), current().name) == (1, "repro-2")  # type: ignore[union-attr]
     assert "seed: 1" in MADE.read_text()
     assert json.loads(SCORES.read_text())["cv_accuracy"] == 0.8
-    assert (SECONDS / "made.json").read_text() == "2.5"
+    assert (SECONDS / "tune.json").read_text() == "2.5"
     assert dvc.pending() == []  # nothing to run again
     assert run_here("back") == 0
     assert seed() == 0
@@ -106,7 +114,7 @@ def test_settings_that_were_edited_since_are_kept_and_back_leaves_them(
     assert run_here("back") == 0
     assert (seed(), current().name) == (1, "repro-2")  # type: ignore[union-attr]
     said = capsys.readouterr().out
-    line = next(each for each in said.splitlines() if "is kept: " in each)
+    line = next(each for each in said.splitlines() if "is kept as a commit: " in each)
     shown = line.partition("`")[2].rstrip("`").split()
     assert "seed: 77" in subprocess.run(shown, capture_output=True, text=True).stdout
 
@@ -121,6 +129,41 @@ def test_a_recipe_comes_back_as_it_was(kept: Path) -> None:
     assert run_here("take", "repro-2") == 0
     assert "was changed" in recipe.read_text()
     assert in_place(result("repro-2"))
+
+
+def test_an_edited_recipe_is_kept_before_it_is_replaced(kept: Path) -> None:
+    recipe = Path("experiments/recipes/tiny.yaml")
+    run(seed=1, cv=0.8)
+    recipe.write_text(recipe.read_text() + "# mine\n")  # neither run nor committed
+    assert run_here("take", "repro-1") == 0
+    assert "# mine" not in recipe.read_text()
+    references = subprocess.run(
+        ["git", "for-each-ref", "--format=%(objectname)", "refs/pipeline/kept"],
+        capture_output=True, text=True,
+    ).stdout.split()  # fmt: skip
+    shown = [["git", "show", f"{each}:{recipe}"] for each in references]
+    texts = [subprocess.run(each, capture_output=True, text=True).stdout for each in shown]
+    assert any(text.endswith("# mine\n") for text in texts)
+
+
+def test_what_is_edited_while_it_runs_is_not_in_the_result(kept: Path) -> None:
+    began = snapshot("start")
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    write_yaml(Path("params.yaml"), params | {"seed": 5})
+    SCORES.write_text(json.dumps(json.loads(SCORES.read_text()) | {"cv_accuracy": 0.7}))
+    found = record_run(began)
+    assert found.params["seed"] == 0
+    assert found.scores.cv_accuracy == 0.7
+
+
+def test_a_result_that_takes_a_name_again_leaves_the_older_one(kept: Path) -> None:
+    first = record("quick")
+    place(first)
+    SCORES.write_text(json.dumps(json.loads(SCORES.read_text()) | {"cv_accuracy": 0.7}))
+    second = record("quick")
+    assert second.commit != first.commit
+    assert current().commit == first.commit  # type: ignore[union-attr]
+    assert revision(f"refs/pipeline/kept/quick-{first.commit[:10]}") == first.commit
 
 
 def test_compare_names_what_changed_and_fits_80_columns(
@@ -152,6 +195,8 @@ def test_without_git_it_is_one_line(
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.parent))
     assert run_here("repro") == 1
     said = capsys.readouterr().err
-    assert said == "error: this folder is not a git repository; run `git init` first\n"
+    assert said == (
+        "error: git does not track this project; run `git init && git add . && git commit -m begin` first\n"
+    )
     with pytest.raises(UserError, match="there is no result"):
         result("repro-1")

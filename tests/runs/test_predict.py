@@ -93,7 +93,9 @@ def test_a_row_is_explained_by_its_number_in_the_file(
         assert name in shown
     assert Path("experiments/explain-30.png").read_bytes().startswith(b"\x89PNG")
     assert run_here("explain", "31") == 1
-    assert "row 31: this run has 200 rows of train.csv" in capsys.readouterr().err
+    assert (
+        "row 31 of train.csv is not in this run, which has 3, 6, 9, ..." in capsys.readouterr().err
+    )
     data = load_data()
     flat = data.train_images.reshape(200, -1).astype(float)
     distances = ((flat - flat[9]) ** 2).sum(axis=1)
