@@ -22,6 +22,7 @@ from pipeline.base.files import replacing
 from pipeline.tracking import entries
 from pipeline.tracking.journal import KEPT
 from pipeline.tracking.logged_model import log_model
+from pipeline.tracking.moved import follow_move
 from pipeline.tracking.registry import register
 from pipeline.tracking.view import describe_experiment
 
@@ -50,6 +51,8 @@ class Store:
         self.client = MlflowClient()
         known = self.client.get_experiment_by_name(experiment)
         place = None if uri else (database.parent / "artifacts").as_uri()
+        if known and place and known.artifact_location != place:
+            follow_move(database, known.artifact_location, place)
         self.experiment = (
             known.experiment_id
             if known

@@ -1,0 +1,42 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.base.settings import load_settings
+from pipeline.tracking.submissions import open_store
+from support.project import REPOSITORY, small_params, write_project
+
+LATER = """
+from pathlib import Path
+from pipeline.base.settings import load_settings
+from pipeline.tracking.submissions import open_store
+store = open_store(load_settings())
+store.client.download_artifacts("{run}", "note.txt", r"{to}")
+store.client.log_artifact("{run}", "params.yaml", "again")
+new = store.client.create_run(store.experiment).info
+assert Path("experiments").resolve().as_uri() in new.artifact_uri, new.artifact_uri
+"""
+
+
+def test_a_renamed_project_finds_its_files_and_leaves_the_old_place_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = tmp_path / "before", tmp_path / "after #2"
+    before.mkdir()
+    write_project(before, small_params(tracking={"uri": None}))
+    monkeypatch.chdir(before)
+    (before / "note.txt").write_text("hello")
+    store = open_store(load_settings())
+    run = store.client.create_run(store.experiment).info.run_id
+    store.client.log_artifact(run, "note.txt")
+    monkeypatch.chdir(tmp_path)
+    before.rename(after)
+    # In a process of its own: MLflow's client remembers where a run's files were.
+    code = LATER.format(run=run, to=str(tmp_path))
+    places = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    subprocess.run([sys.executable, "-c", code], cwd=after, env=places, check=True)
+    assert (tmp_path / "note.txt").read_text() == "hello"
+    assert not before.exists()
