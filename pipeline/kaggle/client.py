@@ -5,6 +5,7 @@ variable for configuration. So `service.py` calls it from outside, can end it, a
 in a file.
 """
 
+import codecs
 import json
 import os
 import re
@@ -79,6 +80,32 @@ def _token_files() -> list[Path]:
     return [*paths, Path(named)] if 0 < len(named) < 200 else paths
 
 
+def _wrong_file() -> str:
+    """What is wrong with a file of credentials that the client passes over; empty if none is."""
+    folder = _token_files()[2].parent
+    path = folder / "kaggle.json"
+    for name in ("access_token.txt", "access_token.json", "kaggle.json.txt", "kaggle (1).json"):
+        if (folder / name).is_file():
+            wanted = "access_token" if name.startswith("access") else "kaggle.json"
+            return f"{folder / name}: rename it to {wanted}"
+    if not path.is_file():
+        return ""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return f"{path} begins with a byte order mark; save it as UTF-8 without one"
+    try:
+        read = json.loads(content)
+    except ValueError:
+        bare = len(content.split()) == 1 and b"{" not in content
+        what = "holds a bare token; rename it to access_token" if bare else "is no JSON"
+        return f"{path} {what}"
+    known = isinstance(read, dict) and {"username", "key"} <= {*read}
+    return "" if known else f"{path} lacks username or key; make a new one at kaggle.com, Settings"
+
+
 def _secrets() -> list[str]:
     """What no answer may contain: tokens and keys, from the environment and from files."""
     found = [os.environ.get(name, "") for name in ("KAGGLE_API_TOKEN", "KAGGLE_KEY")]
@@ -132,6 +159,8 @@ def _attempt(call: str, arguments: list[str]) -> dict[str, Any]:
         has_token = os.environ.get("KAGGLE_API_TOKEN") or any(
             path.is_file() for path in _token_files()[:2]
         )
+        if not has_token and (wrong := _wrong_file()):
+            return {"fault": "file", "reason": wrong}
         return {"fault": "token" if has_token else "credentials", "reason": ""}
     except HTTPError as error:
         return _http_fault(error) | {"step": _step(error)}

@@ -117,6 +117,8 @@ def _error(settings: Settings, name: str, answer: dict[str, Any]) -> ServiceErro
     match fault:
         case "credentials":
             return ServiceError(NO_CREDENTIALS)
+        case "file":
+            return ServiceError(f"Kaggle credentials: {answer['reason']}")
         case "config":
             return ServiceError(f"the Kaggle client cannot start: {reason}")
         case "network":
@@ -141,7 +143,8 @@ def _refusal(slug: str, code: int, reason: str, after: str) -> ServiceError:
         case 403:
             text = (
                 f"Kaggle refuses (403, {reason}): accept the competition's rules at "
-                f"{SITE}/competitions/{slug}/rules, then run this again"
+                f"{SITE}/competitions/{slug}/rules, then run this again; a misspelt "
+                f"competition.slug gets the same answer"
             )
         case 404:
             text = f"Kaggle has no competition {slug!r} (404): see competition.slug in params.yaml"

@@ -18,6 +18,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from pipeline.base.console import warn
 from pipeline.base.files import replacing
 from pipeline.tracking import entries
 from pipeline.tracking.journal import KEPT
@@ -53,6 +54,9 @@ class Store:
         place = None if uri else (database.parent / "artifacts").as_uri()
         if known and place and known.artifact_location != place:
             follow_move(database, known.artifact_location, place)
+        if known and known.lifecycle_stage == "deleted":  # nothing can be logged to it
+            self.client.restore_experiment(known.experiment_id)
+            warn(f"MLflow: the experiment {experiment} was deleted there and has been restored")
         self.experiment = (
             known.experiment_id
             if known

@@ -181,3 +181,28 @@ def test_the_doctor_knows_whether_kaggle_would_answer(
     monkeypatch.delenv("KAGGLE_API_TOKEN")
     state, said = states()["Kaggle"]
     assert (state, TOKEN in said) == (doctor.BAD, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("access_token.txt", b"KGAT_secret", "access_token.txt: rename it to access_token"),
+        ("kaggle.json", b"\xef\xbb\xbf{}", "kaggle.json begins with a byte order mark"),
+        ("kaggle.json", b"KGAT_secret\n", "kaggle.json holds a bare token; rename it"),
+        ("kaggle.json", b'{"user": "a"}', "kaggle.json lacks username or key"),
+        ("kaggle.json", b'{"username": "a",', "kaggle.json is no JSON"),
+    ],
+)
+def test_a_file_of_credentials_that_is_passed_over_is_named(
+    kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, said: str
+) -> None:
+    for variable in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    folder = Path("home/.kaggle")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(folder.resolve()))
+    monkeypatch.setenv("HOME", str(Path("home").resolve()))
+    code, printed = outcome(lambda: fetch(load_settings()))
+    assert (code, said in printed) == (1, True), printed
+    assert "secret" not in printed

@@ -9,6 +9,20 @@ from pipeline.base.settings import load_settings
 from pipeline.tracking.submissions import open_store
 from support.project import REPOSITORY, small_params, write_project
 
+
+def test_a_deleted_experiment_is_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_project(tmp_path, small_params(tracking={"uri": None}))
+    monkeypatch.chdir(tmp_path)
+    store = open_store(load_settings())
+    store.client.delete_experiment(store.experiment)
+    again = open_store(load_settings())
+    assert again.experiment == store.experiment
+    assert again.client.create_run(again.experiment).info.status == "RUNNING"
+    assert "was deleted there and has been restored" in capfd.readouterr().err
+
+
 LATER = """
 from pathlib import Path
 from pipeline.base.settings import load_settings
