@@ -204,7 +204,7 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
     with stage(f"train-{recipe}") as found_done:
         data = load_data()
         tasks = make_tasks(settings, recipe, data)
-        params: dict[str, Any] = {recipe: recipe_lines(tasks[0].recipe.model_dump())}
+        params: dict[str, Any] = {"recipe": recipe_lines(tasks[0].recipe.model_dump())}
         params |= {"resolved": {"epochs": tasks[0].epochs, "precision": tasks[0].precision}}
         params |= {"machine": describe(), "data_sha256": data.digests}
         with Tracker(settings).run(f"train {recipe}", run_key(tasks, data), params) as run:

@@ -57,6 +57,25 @@ def parse_changes(given: list[str]) -> dict[str, Any]:
     return changes
 
 
+def split_changes(text: str) -> list[str]:
+    """`"train.epochs=16 recipes=[a, b]"` in its parts; a list may have spaces.
+
+    Raises:
+        UserError: a quotation is not closed.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"SET={text}: {error}") from None
+    parts: list[str] = []
+    for word in words:
+        if parts and parts[-1].count("[") > parts[-1].count("]"):
+            parts[-1] += f" {word}"
+        else:
+            parts.append(word)
+    return parts
+
+
 def changed_params(changes: dict[str, Any]) -> str:
     """The text of params.yaml with the changes; they are checked, with the recipes.
 
@@ -130,8 +149,4 @@ def main(
         raise UserError(f"{quoted(name)}: {plain}; repro-... and {QUICK} are taken")
     if any(each.name == name for each in results()) and not replace:
         raise UserError(f"{name} has been run; `make compare` shows it. Take another name")
-    try:
-        words = shlex.split(more)
-    except ValueError as error:
-        raise UserError(f"SET={more}: {error}") from None
-    return experiment(name, parse_changes([*(changes or []), *words]))
+    return experiment(name, parse_changes([*(changes or []), *split_changes(more)]))

@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import mlflow
 from mlflow.tracking import MlflowClient
 
 from pipeline.base.console import warn
-from pipeline.base.errors import first_line
+from pipeline.base.errors import UserError, first_line
 from pipeline.base.paths import DATABASE
 from pipeline.base.settings import OFF, Settings
 from pipeline.tracking.mlflow_store import Store
+from pipeline.tracking.registry import CHAMPION
 
 
 def open_store(settings: Settings) -> Store:
@@ -30,6 +32,20 @@ def find_submission(settings: Settings, digest: str) -> str | None:
         warn(f"MLflow does not answer: {first_line(error)}")
         return None
     return found[0].info.run_id if found else None
+
+
+def load_champion(settings: Settings) -> Any:
+    """The registry's best model, which takes raw pixels.
+
+    Raises:
+        UserError: there is none, or MLflow does not answer.
+    """
+    try:
+        open_store(settings)
+        return mlflow.pyfunc.load_model(f"models:/{settings.competition.slug}@{CHAMPION}")
+    except Exception as error:  # whatever a tracking server or its client raises
+        hint = "`make repro` makes one"
+        raise UserError(f"there is no champion to load ({first_line(error)}); {hint}") from None
 
 
 def add_to_run(

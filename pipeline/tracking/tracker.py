@@ -99,7 +99,10 @@ class Tracker:
         params = {k: v for k, v in flatten(every).items() if not k.startswith(WITHOUT_EFFECT)}
         for recipe in recipes:
             lines = recipe_lines(load_recipe(recipe).model_dump())
-            params |= {f"{recipe}.{key}": line for key, line in lines.items()}
+            # By the same names whatever a single recipe is called: MLflow's Compare sets them side
+            # by side.
+            prefix = "recipe" if len(recipes) == 1 else recipe
+            params |= {f"{prefix}.{key}": line for key, line in lines.items()}
         params |= {f"version.{each}": version(each) for each in VERSIONS}
         tags = {KEY: key, "pipeline": "true", "rows": self.settings.scope or "whole run"}
         tags |= where_from() | ({NOTE: begun["note"]} if "note" in begun else {})

@@ -11,7 +11,7 @@ from pipeline.base.settings import load_settings
 from pipeline.provenance.dvc import cache_folder
 from pipeline.provenance.revision import git as git_prints
 from pipeline.recipes.files import load_recipe
-from pipeline.runs.experiment import changed_params, make_folder, parse_changes
+from pipeline.runs.experiment import changed_params, make_folder, parse_changes, split_changes
 from pipeline.runs.plan import plan
 from pipeline.training.speed import speed_file
 from support.competition import git
@@ -31,6 +31,15 @@ def test_a_change_is_a_setting_and_a_yaml_value(
     project: Path, change: str, value: dict[str, Any]
 ) -> None:
     assert parse_changes([change]) == value
+
+
+def test_a_text_of_changes_may_have_lists_and_quotes(project: Path) -> None:
+    text = "train.epochs=16 recipes=[tiny, other] 'tracking.uri=http://a b'"
+    parts = ["train.epochs=16", "recipes=[tiny, other]", "tracking.uri=http://a b"]
+    assert split_changes(text) == parts
+    assert split_changes("") == []
+    with pytest.raises(UserError, match="SET=a='3: No closing quotation"):
+        split_changes("a='3")
 
 
 @pytest.mark.parametrize(

@@ -233,8 +233,8 @@ def test_mlflow_has_a_run_a_stage_with_a_child_a_fold_and_a_trial(
     scores = json.loads((done / "submissions/metrics.json").read_text())
     assert {name: whole.data.metrics[name] for name in scores} == scores
     assert whole.data.metrics["cv_errors"] == round(300 * (1 - scores["cv_accuracy"]))
-    assert whole.data.params["tiny.layers.02"] == "ReLU"  # also a layer without arguments
-    assert whole.data.params["tiny.loss"] == "CategoricalCrossentropy"
+    assert whole.data.params["recipe.layers.02"] == "ReLU"  # also a layer without arguments
+    assert whole.data.params["recipe.loss"] == "CategoricalCrossentropy"
     assert whole.data.tags["rows"] == "slice of 300 rows"
     assert {each.path for each in client.list_artifacts(whole.info.run_id)} == {"tiny.yaml"}
     assert len(client.get_metric_history(fold.info.run_id, "learning_rate")) == 40
