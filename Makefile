@@ -55,13 +55,15 @@ repro: setup  ## The full run: data, tuning, training, blend, submission file, s
 
 try: export TRY_CHANGES = $(value SET)
 try: setup  ## An experiment in a folder apart: make try NAME=longer SET="train.epochs=30"
-	@python -m pipeline try $(NAME) --set "$$TRY_CHANGES"
+	@test -n "$(NAME)" || { echo "NAME=... is missing: make try NAME=longer SET='train.epochs=30'"; exit 1; }
+	@python -m pipeline try "$(NAME)" --set "$$TRY_CHANGES"
 
 compare: setup  ## Every result in one table: what changed, scores, whether it is chance
 	@python -m pipeline compare
 
 take: setup  ## Put a result in place: make take NAME=longer
-	@python -m pipeline take $(NAME)
+	@test -n "$(NAME)" || { echo "NAME=... is missing; make compare lists the results"; exit 1; }
+	@python -m pipeline take "$(NAME)"
 
 back: setup  ## Return to the result before
 	@python -m pipeline back
@@ -92,7 +94,7 @@ sync: setup  ## Get pending scores from Kaggle, and submissions made elsewhere
 
 submit: export SUBMIT_MESSAGE = $(value MESSAGE)
 submit: setup  ## Send submissions/submission.csv, once: make submit MESSAGE="wider network"
-	@python -m pipeline upload --message "$$SUBMIT_MESSAGE" $(addprefix --force ,$(FORCE)) $(NAME:%=--name %)
+	@python -m pipeline upload --message "$$SUBMIT_MESSAGE" $(addprefix --force ,$(FORCE)) $(if $(NAME),--name "$(NAME)")
 
 doctor: setup  ## Show what is ready and what is not: packages, processor, MLflow, Kaggle
 	@python -m pipeline doctor

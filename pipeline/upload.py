@@ -17,7 +17,7 @@ from rich.table import Table
 from pipeline.base.console import console, say, warn
 from pipeline.base.digests import sha256_file, sha256_json
 from pipeline.base.errors import UserError
-from pipeline.base.paths import EXPERIMENTS, RAW, ROOT, SUBMISSION
+from pipeline.base.paths import EXPERIMENTS, RAW, ROOT, SUBMISSION, shown
 from pipeline.base.settings import Settings, load_settings
 from pipeline.data.leaderboard import leaderboard_accuracy
 from pipeline.data.results import Scores
@@ -170,9 +170,10 @@ def submit(
     note(settings, [row])
     if row.status == COMPLETE:
         gap = float(row.public_score) - float(row.cv_accuracy)
-        say(f"public score {row.public_score}, {gap:+.5f} from CV; noted in {LEDGER}: commit it")
+        place = shown(LEDGER)
+        say(f"public score {row.public_score}, {gap:+.5f} from CV; noted in {place}: commit it")
     else:
-        say(f"no score yet; `make sync` gets it later ({LEDGER} has the row)")
+        say(f"no score yet; `make sync` gets it later ({shown(LEDGER)} has the row)")
 
 
 def print_ledger(rows: list[Row]) -> None:

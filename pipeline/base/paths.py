@@ -19,6 +19,13 @@ ROOT = Path(os.environ.get("PIPELINE_ROOT") or os.environ.get("DVC_ROOT", "."))
 CACHE = ROOT / "experiments/cache"
 DATABASE = ROOT / "experiments/mlflow.db"
 SECONDS = Path("experiments/cache/seconds")  # of this working directory, unlike the rest of CACHE
+
+
+def shown(path: Path) -> str:
+    """A path as a user of the project types it, also from within an experiment's folder."""
+    return os.path.relpath(path.resolve(), ROOT.resolve())
+
+
 PLAN = Path("experiments/cache/plan.json")  # the seconds that each stage to run may take
 RESTARTED = "PIPELINE_RESTARTED"  # when a process that trains replaced itself, seconds since 1970
 EXPERIMENT = os.environ.get("PIPELINE_EXPERIMENT")  # the name of the experiment that runs here

@@ -16,6 +16,13 @@ class Refusal(StrEnum):
     LOWER_CV = "lower-cv"
 
 
+def best_sent(rows: list[Row], destination: str) -> float:
+    """The best CV of the files that were sent there; 0 if none was."""
+    known = [row for row in rows if row.destination == destination]
+    scores = [number(row.cv_accuracy) for row in known if row.status not in ("", ERROR)]
+    return max((score for score in scores if score is not None), default=0.0)
+
+
 def refusals(settings: Settings, row: Row, rows: list[Row]) -> dict[Refusal, str]:
     """The reasons not to send this file."""
     found = {}
@@ -32,7 +39,7 @@ def refusals(settings: Settings, row: Row, rows: list[Row]) -> dict[Refusal, str
         found[Refusal.OUT_OF_DATE] = (
             "code or settings have changed since the file was made; `make repro` makes it again"
         )
-    best = max((number(old.cv_accuracy) or 0.0 for old in sent), default=0.0)
-    if float(row.cv_accuracy) < best:
-        found[Refusal.LOWER_CV] = f"its CV {row.cv_accuracy} is below the best sent, {best}"
+    cv, best = float(row.cv_accuracy), best_sent(rows, row.destination)
+    if cv < best:
+        found[Refusal.LOWER_CV] = f"its CV {cv:.5f} is below the best sent, {best:.5f}"
     return found

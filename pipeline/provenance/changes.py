@@ -1,5 +1,6 @@
 """What changed from one result to another, in words: settings, recipes, code."""
 
+import json
 import subprocess
 from typing import Any
 
@@ -34,7 +35,12 @@ def changes(before: Result, after: Result) -> list[str]:
 def _settings(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     old, new = flatten(before), flatten(after)
     return [
-        f"{key} {old.get(key)} -> {new.get(key)}"
+        f"{key} {_shown(old.get(key))} -> {_shown(new.get(key))}"
         for key in sorted({*old, *new})
         if old.get(key) != new.get(key) and not key.startswith(("recipes.", *WITHOUT_EFFECT))
     ]
+
+
+def _shown(value: Any) -> str:
+    """A plain value as YAML writes it."""
+    return value if isinstance(value, str) else json.dumps(value)

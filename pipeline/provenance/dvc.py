@@ -1,6 +1,7 @@
 """What DVC knows: which stages are out of date, and whether this revision made a file."""
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,12 @@ def pending() -> list[str]:
         raise UserError(f"DVC: {first_line(error)}") from None
 
 
+def _quiet() -> None:
+    """Without DVC's own lines and bars: what goes wrong comes as an exception."""
+    os.environ["TQDM_DISABLE"] = "1"
+    logging.getLogger("dvc").setLevel(logging.CRITICAL)
+
+
 def cache_folder() -> Path:
     """Where DVC keeps outputs, for another checkout to share."""
     from dvc.repo import Repo
@@ -67,7 +74,7 @@ def reproduce() -> int:
     from dvc.repo import Repo
     from dvc.stage.exceptions import StageCmdFailedError
 
-    logging.getLogger("dvc").setLevel(logging.WARNING)
+    _quiet()
     try:
         with Repo() as repo:
             repo.reproduce()
@@ -88,6 +95,7 @@ def checkout() -> None:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    _quiet()
     try:
         with Repo() as repo:
             repo.checkout(force=True)

@@ -13,6 +13,11 @@ from pipeline.base.dotted import flatten, value_at, with_values
 from pipeline.base.frozen import Frozen
 from pipeline.recipes.search import Search, spelled_out
 
+MOVED = (
+    "; layers are counted from 0, and one that was added or removed moves those after it: correct "
+    "this key, or leave it out"
+)
+
 
 def _single(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     if len(value) != 1:
@@ -166,7 +171,12 @@ class Recipe(Frozen):
                 for values in search.conditions(above):
                     value_at(with_values(plain, values), key)
             except ValueError as error:
-                raise ValueError(f"search: {key}: {error}") from None
+                moved = (
+                    "; layers are counted from 0, and one that was added or removed moves those "
+                )
+                moved += "after it: correct this key, or leave it out"
+                hint = moved if key.startswith("layers.") else ""
+                raise ValueError(f"search: {error}{hint}") from None
         self.own_choices()
         return self
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.base.console import say
 from pipeline.base.settings import load_settings
 from pipeline.recipes.files import load_recipe, recipe_path
 
@@ -16,3 +17,4 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
     shape, classes = settings.competition.image_shape, settings.competition.classes
     check_recipe(read, recipe_path(recipe), shape, classes)
     build_model(read, read.input_shape(shape), classes).summary()
+    say(f"{recipe}: good; a small step was trained")

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from pipeline.base.console import duration, say
 from pipeline.base.errors import UserError
 from pipeline.base.files import AGAIN, read_json, write_text
-from pipeline.base.paths import BLENDED, TRAINED
+from pipeline.base.paths import BLENDED, EXPERIMENT, TRAINED, shown
 from pipeline.base.settings import Settings, load_settings
 from pipeline.kaggle.ledger import number
 from pipeline.provenance.dvc import stale_stages
@@ -81,6 +81,7 @@ def render(run: Run) -> str:
         "settings": run.settings,
         "duration": duration,
         "verdict": verdict(*run.gap) if run.gap else None,
+        "experiment": EXPERIMENT,
         "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "git": git_state(),
         "stale": stale_stages(),
@@ -154,4 +155,4 @@ def main() -> None:
     run = load_run(settings)
     write_text(REPORT, render(run))
     log(settings, run)
-    say(f"the report: {REPORT}, {REPORT.stat().st_size / 1e6:.1f} MB, one file to share")
+    say(f"the report: {shown(REPORT)}, {REPORT.stat().st_size / 1e6:.1f} MB, one file to share")

@@ -10,6 +10,9 @@ from pipeline.base.paths import EXPERIMENT, SCORES, SUBMISSION
 from pipeline.base.settings import Settings, load_settings
 from pipeline.data.results import Blended, Scores, Trained
 from pipeline.evaluation.scores import beyond_chance, difference_error, errors
+from pipeline.kaggle.ledger import read_ledger
+from pipeline.kaggle.refusals import Refusal, best_sent
+from pipeline.provenance.history import results
 from pipeline.provenance.stage import stage_seconds
 
 
@@ -76,9 +79,9 @@ def print_next(settings: Settings) -> None:
         steps["make compare"] = "beside the other results"
         steps[f"make take NAME={EXPERIMENT}"] = "put it in place; `make back` undoes that"
         submit = f"make submit NAME={EXPERIMENT}"
-        if settings.scope:
+        if settings.scope == "quick run":
             steps["make repro"] = "the whole run, and a better score"
-    submit += f" FORCE={settings.scope.split()[0]}" if settings.scope else ""
+    submit += _force(settings)
     steps[submit] = "send the file; the ledger notes it"
     console.print("Next:")
     width = max(map(len, steps))
@@ -93,10 +96,23 @@ def print_next(settings: Settings) -> None:
         )
 
 
+def _force(settings: Settings) -> str:
+    """What `make submit` needs to be told to send the file, if anything."""
+    names = [settings.scope.split()[0]] if settings.scope else []
+    where = "local" if settings.competition.source == "embedded" else settings.competition.slug
+    if Scores.read().cv_accuracy < best_sent(read_ledger(), where):
+        names.append(Refusal.LOWER_CV)
+    told = " ".join(names)
+    return f" FORCE='{told}'" if len(names) > 1 else f" FORCE={told}" if names else ""
+
+
 def main() -> None:
     """Print the table of the last run again."""
     if not SCORES.exists():
-        raise UserError("nothing has been run here yet; `make quick` takes two minutes")
+        names = [each.name for each in results()]
+        hint = f"`make take NAME={names[-1]}` puts that result in place" if names else ""
+        hint = hint or "nothing has been run yet; `make quick` takes two minutes"
+        raise UserError(f"no result is in place: {hint}")
     settings = load_settings()
     print_summary(settings)
     print_next(settings)

@@ -22,7 +22,7 @@ def _row(found: Result, base: Result, everything: bool) -> list[str]:
     rows = found.params.get("preprocess", {}).get("rows")
     mark = "\nslice" if rows else ""
     if found.name == base.name:
-        what, beside = "[bold]in place[/]", ""
+        what, beside = "[bold]the one compared with[/]", ""
     else:
         listed = changes(base, found) or ["nothing"]
         shown = listed if everything else listed[:MOST_CHANGES]
@@ -51,8 +51,10 @@ def main(
     if not found:
         say("no results yet; `make quick` makes one in two minutes, `make repro` the full one")
         return
-    base = current() or found[0]
-    table = Table(title=f"Beside {base.name}", title_justify="left", box=SIMPLE_HEAD)
+    placed = current()
+    base = placed or found[0]
+    title = f"Beside {base.name}, " + ("in place" if placed else "the oldest; none is in place")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     table.add_column("result", max_width=10, overflow="fold")
     table.add_column("what changed", ratio=1, min_width=12, overflow="fold")
     for column in ("CV", "errors", "board", "time"):

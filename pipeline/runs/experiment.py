@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,11 @@ def make_folder(name: str, params: str) -> Path:
     return project
 
 
+def _hear_interrupts() -> None:
+    """In the run's own process: it would inherit that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def experiment(name: str, changes: dict[str, Any]) -> int:
     """Run the pipeline with changed settings, and keep its result under a name; the exit code."""
     need_git()
@@ -126,7 +132,15 @@ def experiment(name: str, changes: dict[str, Any]) -> int:
             "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
         }
         command = [str(python), "-m", "pipeline", "repro"]
-        code = subprocess.run(command, cwd=project, env=os.environ | given).returncode
+        # Ctrl-C is for the run, which keeps what is finished and says so.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            process = subprocess.Popen(
+                command, cwd=project, env=os.environ | given, preexec_fn=_hear_interrupts
+            )
+            code = process.wait()
+        finally:
+            signal.signal(signal.SIGINT, before)
         if code:
             say(f"{name} is not finished; the same command continues it, with every finished fold")
             return code
@@ -138,7 +152,7 @@ def experiment(name: str, changes: dict[str, Any]) -> int:
 def main(
     name: Annotated[str, typer.Argument(help="What to call it: small letters, digits, _ or -.")],
     changes: Annotated[
-        list[str] | None, typer.Argument(help="Settings: train.epochs=16 'recipes=[mine]'")
+        list[str] | None, typer.Argument(help="Settings, such as train.epochs=16 seed=1.")
     ] = None,
     more: Annotated[str, typer.Option("--set", help="The same, in one text.")] = "",
     replace: Annotated[bool, typer.Option(help="Also if there is a result of that name.")] = False,

@@ -37,14 +37,15 @@ def main(
     rows = train_rows(len(read_array(BLENDED / "oof.npy")))
     places = np.flatnonzero(rows == row)
     if not len(places):
-        some = ", ".join(map(str, rows[:3]))
-        raise UserError(f"row {row} of train.csv is not in this run, which has {some}, ...")
+        some = f"{len(rows):,} rows, {', '.join(map(str, rows[:3]))}, ... {rows[-1]}"
+        raise UserError(f"row {row} of train.csv is not in this run, which has {some}")
     at = int(places[0])
-    table = Table("", "predicted", *map(str, range(settings.competition.classes)), box=None)
+    table = Table("", "predicted", "the most likely classes", box=None)
     for name in (*sorted(settings.recipes), "blend"):
         folder = BLENDED if name == "blend" else TRAINED / name
         said = read_array(folder / "oof.npy")[at]
-        table.add_row(name, str(said.argmax()), *(f"{share:.3f}" for share in said))
+        likely = [f"{label}: {said[label]:.3f}" for label in np.argsort(-said, kind="stable")[:4]]
+        table.add_row(name, str(said.argmax()), ", ".join(likely))
     say(f"row {row}: label {data.train_labels[at]}, held out in fold {data.folds[at] + 1}")
     console.print(table)
     close = nearest(data, at, NEIGHBOURS)

@@ -48,4 +48,10 @@ def _keep(message: str) -> None:
     now, here = current(), snapshot(message)
     if now is None or differ(now.commit, here):
         git("update-ref", f"{REFS}/kept/{datetime.now(UTC):%Y%m%dT%H%M%S.%f}", here)
-        say(f"what was here is kept as a commit: `git show {here[:10]}:params.yaml`")
+        edited = git("diff", "--name-only", "--relative", now.commit if now else "HEAD", here)
+        names = [
+            each for each in edited.split() if each.startswith(("params.yaml", "experiments/"))
+        ]
+        if names:
+            files = " ".join(names)
+            say(f"your edits are kept: `git restore --source={here[:10]} {files}` brings them back")

@@ -6,6 +6,8 @@ from pipeline.base.settings import load_settings
 from pipeline.health import check
 from pipeline.provenance.snapshot import need_git
 
+INTERRUPTED = 130  # the exit code after Ctrl-C
+
 
 def main() -> int:
     """Run every stage that is out of date, keep the result, and say what came out."""
@@ -28,6 +30,8 @@ def main() -> int:
             began = announce(settings)
             code = dvc.reproduce()
             if code:
+                if code == INTERRUPTED:
+                    say("interrupted; finished work is kept: the same command continues it")
                 return code
         else:
             say("nothing to do: the result here is of this code and these settings")

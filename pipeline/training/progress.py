@@ -64,7 +64,7 @@ class Progress:
         self.after = predicted * OF_TRAINING / max(1, learned)  # prediction, counted in epochs
         self.reached: dict[int, float] = {}  # the epochs of each network that has begun
         self.ended, self.wrong, self.rows = 0, 0, 0
-        columns = TextColumn("{task.description}"), BarColumn(20), TaskProgressColumn()
+        columns = BarColumn(8), TaskProgressColumn(), TextColumn("{task.description}")
         self.bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
         self.line = self.bar.add_task(f"{self.name}: starting", total=1.0)
         self.said = time.monotonic()
@@ -80,11 +80,10 @@ class Progress:
         self.reached[self.tasks.index(task)] = len(history)
         self.seconds.append(history[-1]["seconds"])
         done, left = self._done_and_left()
-        text = (
-            f"{self.name} {task.label}  {epoch_line(history, self.epochs)}  left {duration(left)}"
-        )
+        text = f"left {duration(left)}"
         if self.later:
             text += f", all stages {duration(left + self.later)}"
+        text += f"  {self.name} {task.label}  {epoch_line(history, self.epochs)}"
         self.bar.update(self.line, description=text, completed=done)
         if not console.is_terminal and time.monotonic() - self.said > EVERY:
             say(text)

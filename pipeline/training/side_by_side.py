@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -109,10 +110,24 @@ def _start(jobs: list[Job], board: _Board, report: Report) -> Any:
     # The jobs go through the pipe: given to `Process`, a worker that died at once would leave this
     # process waiting for ever for somebody to read them.
     worker = context.Process(target=_work, args=(its,), daemon=True)
-    worker.start()
+    with _deaf_to_interrupts():  # as the worker then is from its first moment
+        worker.start()
     its.close()
     threading.Thread(target=_lead, args=(ours, jobs, board, report), daemon=True).start()
     return worker
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C for the block; only a process's main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _lead(worker: Connection, jobs: list[Job], board: _Board, report: Report) -> None:

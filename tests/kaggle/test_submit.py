@@ -198,7 +198,7 @@ def test_it_refuses_what_one_would_regret_unless_forced_by_name(
     assert read_ledger()[0].message in capsys.readouterr().out
     make_submission(label=1, cv=0.98)
     code, said = submit()
-    assert (code, "its CV 0.98 is below the best sent, 0.99" in said) == (1, True)
+    assert (code, "its CV 0.98000 is below the best sent, 0.99000" in said) == (1, True)
     assert submit(force=[Refusal.LOWER_CV], dry_run=True) == (0, "")
     assert submit(force=[Refusal.LOWER_CV]) == (0, "")
     make_submission(label=2)

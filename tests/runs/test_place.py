@@ -114,9 +114,11 @@ def test_settings_that_were_edited_since_are_kept_and_back_leaves_them(
     assert run_here("back") == 0
     assert (seed(), current().name) == (1, "repro-2")  # type: ignore[union-attr]
     said = capsys.readouterr().out
-    line = next(each for each in said.splitlines() if "is kept as a commit: " in each)
-    shown = line.partition("`")[2].rstrip("`").split()
-    assert "seed: 77" in subprocess.run(shown, capture_output=True, text=True).stdout
+    line = next(each for each in said.splitlines() if "your edits are kept: " in each)
+    command = line.split("`")[1].split()  # as printed, it brings them back
+    assert command[0] == "git"
+    git(*command[1:])
+    assert seed() == 77
 
 
 def test_a_recipe_comes_back_as_it_was(kept: Path) -> None:
@@ -181,7 +183,7 @@ def test_compare_names_what_changed_and_fits_80_columns(
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80
     words = " ".join(shown.replace("│", " ").split())
-    for part in ("repro-1", "repro-2", "in place", "seed 1 -> 0"):
+    for part in ("repro-1", "Beside repro-2, in place", "seed 1 -> 0"):
         assert part in words
     assert "filters 12 -> 8" in words
     listed = changes(result("repro-2"), result("repro-1"))

@@ -94,7 +94,8 @@ def test_a_row_is_explained_by_its_number_in_the_file(
     assert Path("experiments/explain-30.png").read_bytes().startswith(b"\x89PNG")
     assert run_here("explain", "31") == 1
     assert (
-        "row 31 of train.csv is not in this run, which has 3, 6, 9, ..." in capsys.readouterr().err
+        "row 31 of train.csv is not in this run, which has 200 rows, 3, 6, 9, ... 600"
+        in capsys.readouterr().err
     )
     data = load_data()
     flat = data.train_images.reshape(200, -1).astype(float)

@@ -17,7 +17,7 @@ from support.project import REPOSITORY, run_here, write_yaml
         ("models nosuch", "params.yaml: recipes: experiments/recipes/nosuch.yaml does not exist"),
         ("ensemble", "data/arrays/train_images.npy is missing; `dvc repro` makes it"),
         ("submission", "experiments/ensemble/metrics.json is missing; `dvc repro` makes it"),
-        ("score", "nothing has been run here yet; `make quick` takes two minutes"),
+        ("score", "no result is in place: nothing has been run yet; `make quick` takes"),
         ("ui", "experiments/mlflow.db is missing: no runs yet; `make quick` makes some"),
         ("benchmark-csv", "data/raw/train.csv is missing; `dvc repro download` makes it"),
         ("upload", "submissions/submission.csv is missing; `dvc repro` makes it"),
