@@ -57,7 +57,7 @@ def copy_checkout(folder: Path, params: dict[str, Any], workers: int = 1) -> Pat
             shutil.copy(REPOSITORY / name, folder / name)
     params["preprocess"]["rows"] = 300
     params["tune"] |= {"trials": 2, "epochs": 1}
-    params["train"]["epochs"] = 40
+    params["train"] |= {"epochs": 40, "precision": "float32"}
     params["compute"]["workers"] = workers
     write_yaml(folder / "params.yaml", params)
     write_yaml(folder / "experiments/recipes/tiny.yaml", TINY)

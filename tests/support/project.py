@@ -51,6 +51,7 @@ def small_params(**sections: Any) -> dict[str, Any]:
     value["preprocess"]["folds"] = 2
     value["tracking"]["uri"] = "off"
     value["compute"]["workers"] = 1
+    value["train"]["precision"] = "float32"  # else each project would measure the machine
     value["tune"] |= {"trials": 2, "rows": 100, "epochs": 1}
     for name, section in sections.items():
         value[name] = value[name] | section if isinstance(section, dict) else section

@@ -30,16 +30,19 @@ IDENTICAL = (
 )
 
 
+WHOLE = "repro-1: tiny (slice of 300 rows)"  # what MLflow calls the execution
+
+
 @pytest.fixture(scope="module")
 def checkouts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
-    """A checkout after `dvc repro`, the same before it, and what was printed."""
+    """A checkout after `make repro`, the same before it, and what was printed."""
     params: dict[str, Any] = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
     params["recipes"] = ["tiny"]
     params["preprocess"]["folds"] = 2
     done = copy_checkout(tmp_path_factory.mktemp("checkout"), params, workers=2)
     fresh = tmp_path_factory.mktemp("fresh") / "checkout"
     shutil.copytree(done, fresh)
-    output = run(done, "dvc", "repro")
+    output = run(done, sys.executable, "-m", "pipeline", "repro")
     commit(done)
     return done, fresh, output
 
@@ -91,7 +94,13 @@ def test_the_files_are_as_the_contracts_say(done: Path) -> None:
 def test_it_says_what_it_does_and_what_came_out(checkouts: tuple[Path, Path, str]) -> None:
     output = checkouts[2]
     assert "tiny fold 2 of 2: accuracy " in output
+    assert "To do, about " in output
+    assert "2 networks, 40 epochs of 150 images" in output
     assert "Scores of a slice of 300 rows" in output
+    assert "kept as repro-1" in output
+    assert "make submit MESSAGE='CV 0." in output
+    for noise in ("git add", "dvc push", "autostage", "Running stage"):
+        assert noise not in output
     assert "local leaderboard" in output
     assert "train@tiny" in output
     assert "leak" not in output
@@ -221,13 +230,13 @@ def test_mlflow_has_a_run_a_stage_with_a_child_a_fold_and_a_trial(
     trials = {f"tiny trial {trial}" for trial in (1, 2)}
     assert len(runs) == len(by_name)  # one tree, though the stages ran in two executions
     assert set(by_name) == trials | {
-        "dvc repro", "tune tiny", "train tiny", "tiny fold 1", "tiny fold 2",
+        WHOLE, "tune tiny", "train tiny", "tiny fold 1", "tiny fold 2",
         "ensemble", "submission",
     }  # fmt: skip
     assert {run.info.status for run in runs} == {"FINISHED"}
     parent, fold = by_name["train tiny"], by_name["tiny fold 1"]
     assert fold.data.tags["mlflow.parentRunId"] == parent.info.run_id
-    whole = by_name["dvc repro"]
+    whole = by_name[WHOLE]
     for name in ("tune tiny", "train tiny", "ensemble", "submission"):
         assert by_name[name].data.tags["mlflow.parentRunId"] == whole.info.run_id
     scores = json.loads((done / "submissions/metrics.json").read_text())
