@@ -12,7 +12,7 @@ from pipeline.provenance.dvc import cache_folder
 from pipeline.provenance.revision import git as git_prints
 from pipeline.recipes.files import load_recipe
 from pipeline.runs.experiment import changed_params, make_folder, parse_changes, split_changes
-from pipeline.runs.plan import plan
+from pipeline.runs.plan import plan, show
 from pipeline.training.speed import speed_file
 from support.competition import git
 from support.project import REPOSITORY, run_here, small_params, write_project, write_yaml
@@ -134,3 +134,18 @@ def test_an_experiments_folder_has_what_a_run_needs(
     monkeypatch.chdir(made)
     assert cache_folder() == project / ".dvc/cache"
     assert "inner/params.yaml" in git_prints("status", "--porcelain")
+
+
+def test_a_plan_of_tuning_counts_trials_and_is_said(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load_settings()
+    write_json(speed_file(load_recipe("tiny"), (28, 28, 1), 10), {"float32": 1000.0})
+    works = plan(settings, ["tune", "train@tiny", "ensemble"])
+    assert works[0].what == "2 trials a recipe, 2 folds of 100 rows"
+    show(works)
+    shown = capsys.readouterr().out
+    assert shown.startswith("To do, about ")
+    assert "train@tiny" in shown
+    (untuned,) = plan(settings.changed(tune={"trials": 0}), ["tune"])
+    assert untuned.what == "no trials"
