@@ -77,13 +77,12 @@ class _Sender:
             return True
         if self.sent < len(self.entries):  # the stage has opened another run
             return False
-        if not self.closed:
-            self.end_open_runs()
+        self.end_open_runs()
         self.journal.discard()
         return True
 
     def end_open_runs(self) -> None:
-        """End, as killed, the runs of a writer that died before it could."""
+        """End, as killed, the runs that their writer left open: it died, or its work broke off."""
         opened: dict[str, None] = {}
         for entry in self.entries:
             if isinstance(entry, entries.Start):

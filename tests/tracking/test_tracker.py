@@ -180,6 +180,15 @@ def test_an_experiment_of_dvcs_is_a_tree_of_its_own(
     assert sorted(run.info.run_name for run in tops) == ["dvc repro", "gusty-gnat"]
 
 
+def test_a_fold_that_was_training_when_its_stage_broke_off_is_not_left_open(
+    settings: Settings,
+) -> None:
+    with pytest.raises(ValueError), Tracker(settings).run("train x", "k") as own:
+        own.begin("fold 1", "f").log_history([{"epoch": 1, "loss": 3.0}])
+        raise ValueError
+    assert statuses() == {"dvc repro": "FAILED", "train x": "FAILED", "fold 1": "KILLED"}
+
+
 @pytest.mark.slow
 def test_a_failure_and_an_interruption_are_marked(settings: Settings) -> None:
     for error, status in ((ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")):
