@@ -78,10 +78,10 @@ def draw(settings: Settings, name: str, count: int) -> list[dict[str, Any]]:
 def share_correct(tasks: list[Task], data: Data) -> tuple[float, float]:
     """The share of the tasks' held-out rows that is labelled right, and the seconds it took."""
     hits, seconds = [], 0.0
-    report = Progress(tasks, 1, learned=len(tasks[0].split(data.folds)[0]))
-    for result in run_tasks(tasks, data, report):
-        hits.append(correct(result.probabilities, data.train_labels[result.held_out]))
-        seconds += sum(row["seconds"] for row in result.history)
+    with Progress(tasks, 1, learned=len(tasks[0].split(data.folds)[0])).shown() as report:
+        for result in run_tasks(tasks, data, report):
+            hits.append(correct(result.probabilities, data.train_labels[result.held_out]))
+            seconds += sum(row["seconds"] for row in result.history)
     return float(np.concatenate(hits).mean()), seconds
 
 

@@ -78,10 +78,11 @@ def _race(
     right, judged = np.zeros((2, len(labels)), dtype=bool), np.zeros(len(labels), dtype=bool)
     for pair in zip(own, other, strict=True):
         jobs = [(task, data) for task in pair]
-        report = Progress(list(pair), at_once, learned=len(pair[0].split(data.folds)[0]))
-        for which, result in enumerate(run_side_by_side(jobs, at_once, report)):
-            right[which] |= right_rows(result, labels)
-            judged[result.held_out] = True
+        progress = Progress(list(pair), at_once, learned=len(pair[0].split(data.folds)[0]))
+        with progress.shown() as report:
+            for which, result in enumerate(run_side_by_side(jobs, at_once, report)):
+                right[which] |= right_rows(result, labels)
+                judged[result.held_out] = True
         rows = half & judged
         if right[1, rows].sum() <= right[0, rows].sum():
             break
