@@ -18,9 +18,13 @@ from pipeline.tracking.registry import register
 
 SERVED = """
 import sys
+import keras  # it has rich from its own requirements; what follows may not
+REFUSED = ("optuna", "typer", "rich", "ruamel", "sklearn", "scipy", "psutil")
+for name in [name for name in sys.modules if name.split(".")[0] in REFUSED]:
+    del sys.modules[name]
 class Refuse:
     def find_spec(self, name, *_):
-        if name.split(".")[0] in ("optuna", "typer", "rich", "ruamel", "sklearn", "scipy", "psutil"):
+        if name.split(".")[0] in REFUSED:
             raise ImportError(name)
 sys.meta_path.insert(0, Refuse())
 import numpy as np

@@ -273,6 +273,7 @@ def test_two_commands_that_need_the_same_fold_train_it_once(arrays: Path) -> Non
     for each in both:
         assert each.stdout
         outputs.append(each.stdout.read())
+        each.stdout.close()
         assert each.wait() == 0
     assert sum(output.count("epoch") for output in outputs) == 60
     assert outputs[0].splitlines()[-1] == outputs[1].splitlines()[-1]
