@@ -17,7 +17,7 @@ from rich.table import Table
 from pipeline.base.console import console, say, warn
 from pipeline.base.digests import sha256_file, sha256_json
 from pipeline.base.errors import UserError
-from pipeline.base.paths import EXPERIMENTS, RAW, ROOT, SUBMISSION, shown
+from pipeline.base.paths import RAW, ROOT, SUBMISSION, shown
 from pipeline.base.settings import Settings, load_settings
 from pipeline.data.leaderboard import leaderboard_accuracy
 from pipeline.data.results import Scores
@@ -47,8 +47,7 @@ from pipeline.kaggle.submissions import (
     synced,
     wait_for_score,
 )
-from pipeline.provenance.history import keep_revision
-from pipeline.provenance.snapshot import run_git
+from pipeline.provenance.history import folder_of, keep_revision
 
 PICTURE = ROOT / "experiments/ledger.png"
 
@@ -202,10 +201,7 @@ def in_folder_of(name: str) -> None:
     Raises:
         UserError: there is no such folder.
     """
-    project = EXPERIMENTS / name / run_git("rev-parse", "--show-prefix")
-    if not (project / SUBMISSION).exists():
-        hint = f"`make take NAME={name}` puts a result in place, `make submit` sends what is"
-        raise UserError(f"{project / SUBMISSION} is missing; {hint}")
+    project = folder_of(name)
     arguments = [*sys.argv[1:], "--name", ""]  # the last one counts
     given = {"PIPELINE_ROOT": str(Path.cwd()), "PIPELINE_EXPERIMENT": name}
     os.chdir(project)

@@ -41,8 +41,18 @@ def with_values(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, An
     """
     copy = deepcopy(values)
     for key, value in changes.items():
-        value_at(copy, key)
-        *parents, last = key.split(".")
-        holder: Any = value_at(copy, ".".join(parents)) if parents else copy
-        holder[int(last) if isinstance(holder, list) else last] = deepcopy(value)
+        holder, place = place_of(copy, key)
+        holder[place] = deepcopy(value)
     return copy
+
+
+def place_of(values: dict[str, Any], key: str) -> tuple[Any, Any]:
+    """The mapping or list that holds the value at a dotted key, and the value's place in it.
+
+    Raises:
+        ValueError: there is no such key.
+    """
+    value_at(values, key)
+    *parents, last = key.split(".")
+    holder: Any = value_at(values, ".".join(parents)) if parents else values
+    return holder, int(last) if isinstance(holder, list) else last

@@ -12,7 +12,7 @@ from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent
 
-from pipeline.base.dotted import value_at
+from pipeline.base.dotted import place_of
 from pipeline.base.errors import UserError, one_line, quoted
 from pipeline.base.files import read_text, replacing
 
@@ -113,17 +113,15 @@ def edit_yaml(text: str, changes: dict[str, Any]) -> str:
     )
     document = editor.load(text)
     for key, value in changes.items():
-        value_at(document, key)
-        *parents, last = key.split(".")
-        holder = value_at(document, ".".join(parents)) if parents else document
+        holder, place = place_of(document, key)
         if isinstance(value, list):
             value = CommentedSeq(value)
             value.fa.set_flow_style()
-            old = holder[int(last) if isinstance(holder, list) else last]
+            old = holder[place]
             after = getattr(old, "ca", None)
             if after and (kept := after.items.get(len(old) - 1)):
-                holder.ca.items[last] = [None, None, kept[0], None]  # what follows the old list
-        holder[int(last) if isinstance(holder, list) else last] = value
+                holder.ca.items[place] = [None, None, kept[0], None]  # what follows the old list
+        holder[place] = value
     written = io.StringIO()
     editor.dump(document, written)
     return written.getvalue()

@@ -21,7 +21,7 @@ from pipeline.base.paths import DATABASE
 from pipeline.base.settings import OFF, Settings, load_settings
 from pipeline.kaggle.service import call
 from pipeline.recipes.files import load_recipe
-from pipeline.training.speed import faster_precision, known_speeds, speed_file
+from pipeline.training.speed import in_words, known_speeds, speed_file
 
 DISK_WANTED = 2e9  # bytes: arrays, a few runs' models, the cache
 REQUIREMENTS = Path("requirements/base.txt")
@@ -73,12 +73,8 @@ def _speed(settings: Settings) -> Iterator[Finding]:
     shape, classes = settings.competition.image_shape, settings.competition.classes
     for name in settings.recipes:
         speeds = known_speeds(speed_file(load_recipe(name), shape, classes))
-        if speeds is None:
-            yield "speed", ASIDE, f"{name}: not measured yet; `make repro` does, in seconds"
-            continue
-        shown = ", ".join(f"{each} {speed:,.0f}" for each, speed in speeds.items())
-        text = f"{name}: {shown} images a second a network; auto is {faster_precision(speeds)}"
-        yield "speed", GOOD, text
+        told = in_words(speeds) if speeds else "not measured yet; `make repro` does, in seconds"
+        yield "speed", GOOD if speeds else ASIDE, f"{name}: {told}"
 
 
 def _tracking(settings: Settings) -> Iterator[Finding]:

@@ -16,23 +16,28 @@ class Refusal(StrEnum):
     LOWER_CV = "lower-cv"
 
 
-def best_sent(rows: list[Row], destination: str) -> float:
-    """The best CV of the files that were sent there; 0 if none was."""
-    known = [row for row in rows if row.destination == destination]
-    scores = [number(row.cv_accuracy) for row in known if row.status not in ("", ERROR)]
-    return max((score for score in scores if score is not None), default=0.0)
+def sent_to(rows: list[Row], where: str) -> list[Row]:
+    """The rows of the files that were sent to a destination."""
+    return [row for row in rows if row.destination == where and row.status not in ("", ERROR)]
+
+
+def best_sent(rows: list[Row], where: str) -> float:
+    """The best CV of the files that were sent to a destination; 0 if none was."""
+    return max((number(row.cv_accuracy) or 0.0 for row in sent_to(rows, where)), default=0.0)
+
+
+def by_scope(settings: Settings) -> list[Refusal]:
+    """The reason that lies in what the run was: a slice or a quick run; none for a whole one."""
+    if not settings.scope:
+        return []
+    return [Refusal.SLICE if settings.preprocess.rows else Refusal.QUICK]
 
 
 def refusals(settings: Settings, row: Row, rows: list[Row]) -> dict[Refusal, str]:
     """The reasons not to send this file."""
-    found = {}
-    if settings.scope:
-        which = Refusal.SLICE if settings.preprocess.rows else Refusal.QUICK
-        found[which] = f"it is of a {settings.scope}: `make repro` makes a better one"
-    sent = [
-        old for old in rows if old.destination == row.destination and old.status not in ("", ERROR)
-    ]
-    twice = [old for old in sent if old.sha256 == row.sha256]
+    scope = f"it is of a {settings.scope}: `make repro` makes a better one"
+    found = dict.fromkeys(by_scope(settings), scope)
+    twice = [old for old in sent_to(rows, row.destination) if old.sha256 == row.sha256]
     if twice:
         found[Refusal.SENT] = f"this very file was sent on {twice[-1].time[:16]}"
     if row.dirty == "true":

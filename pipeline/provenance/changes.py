@@ -1,12 +1,10 @@
 """What changed from one result to another, in words: settings, recipes, code."""
 
 import json
-import subprocess
 from typing import Any
 
 from pipeline.base.dotted import flatten
-from pipeline.provenance.history import Result
-from pipeline.provenance.revision import git
+from pipeline.provenance.history import Result, differ
 from pipeline.recipes.words import recipe_changes
 
 # Settings by which no result differs.
@@ -25,9 +23,7 @@ def changes(before: Result, after: Result) -> list[str]:
         pairs = [(name, next(iter(old.values())), recipe)]
     for name, one, other in pairs:
         found += [f"{name}: {line}" for line in recipe_changes(one, other)]
-    try:
-        git("diff", "--quiet", before.commit, after.commit, "--", "pipeline")
-    except subprocess.CalledProcessError:
+    if differ(before.commit, after.commit, ("pipeline",)):
         found.append("code in pipeline/")
     return found
 

@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.errors import UserError, did_you_mean, quoted
-from pipeline.base.paths import BLENDED, PARAMS, SCORES, SECONDS
+from pipeline.base.paths import BLENDED, EXPERIMENTS, PARAMS, SCORES, SECONDS
 from pipeline.base.yaml_file import parse_yaml
 from pipeline.data.results import Blended, Scores
 from pipeline.provenance.dvc import LOCK
 from pipeline.provenance.revision import CODE_PATHS, git
-from pipeline.provenance.snapshot import DESCRIBED, REFS, commit_tree, revision, snapshot
+from pipeline.provenance.snapshot import DESCRIBED, REFS, commit_tree, revision, run_git, snapshot
 from pipeline.recipes.files import recipe_path
 
 RESULTS = f"{REFS}/results"
 ONCE = ("download", "preprocess", "tune", "ensemble", "submission")  # stages of every run
+DECIDE = (*CODE_PATHS, str(LOCK), str(SCORES))
 NOW = f"{REFS}/now"  # the result that is in place
 
 
@@ -119,12 +120,8 @@ def current() -> Result | None:
 
 def previous() -> Result | None:
     """The result that was in place before that one."""
-    return _placed(f"{NOW}^1") if _has_previous() else None
-
-
-def _has_previous() -> bool:
-    """Whether the chain goes on: its first link has the result itself as its only parent."""
-    return revision(f"{NOW}^2") is not None
+    # The first link of the chain has the result itself as its only parent.
+    return _placed(f"{NOW}^1") if revision(f"{NOW}^2") else None
 
 
 def _placed(link: str) -> Result | None:
@@ -145,10 +142,23 @@ def in_place(found: Result) -> bool:
         return False
 
 
-def differ(one: str, other: str) -> bool:
-    """Whether two commits differ in code, settings, recipes, dvc.lock or scores."""
-    paths = (*CODE_PATHS, str(LOCK), str(SCORES))
+def differ(one: str, other: str, paths: tuple[str, ...] = DECIDE) -> bool:
+    """Whether two commits differ in some paths: code, settings, recipes, dvc.lock or scores."""
     return bool(git("diff", "--name-only", one, other, "--", *paths))
+
+
+def folder_of(name: str) -> Path:
+    """The folder of the project in an experiment's copy of the repository.
+
+    Raises:
+        UserError: there is no such result, or it was not made in a folder that is still there.
+    """
+    result(name)
+    folder = EXPERIMENTS / name / run_git("rev-parse", "--show-prefix")
+    if not (folder / SCORES).exists():
+        hint = f"`make take NAME={name}` puts that result in place"
+        raise UserError(f"{folder} is not there any more; {hint}")
+    return folder
 
 
 def record(name: str, began: str | None = None) -> Result:

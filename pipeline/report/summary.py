@@ -11,7 +11,8 @@ from pipeline.base.settings import Settings, load_settings
 from pipeline.data.results import Blended, Scores, Trained
 from pipeline.evaluation.scores import beyond_chance, difference_error, errors
 from pipeline.kaggle.ledger import read_ledger
-from pipeline.kaggle.refusals import Refusal, best_sent
+from pipeline.kaggle.refusals import Refusal, best_sent, by_scope
+from pipeline.kaggle.submissions import destination
 from pipeline.provenance.history import results
 from pipeline.provenance.stage import stage_seconds
 
@@ -98,9 +99,8 @@ def print_next(settings: Settings) -> None:
 
 def _force(settings: Settings) -> str:
     """What `make submit` needs to be told to send the file, if anything."""
-    names = [settings.scope.split()[0]] if settings.scope else []
-    where = "local" if settings.competition.source == "embedded" else settings.competition.slug
-    if Scores.read().cv_accuracy < best_sent(read_ledger(), where):
+    names = by_scope(settings)
+    if Scores.read().cv_accuracy < best_sent(read_ledger(), destination(settings)):
         names.append(Refusal.LOWER_CV)
     told = " ".join(names)
     return f" FORCE='{told}'" if len(names) > 1 else f" FORCE={told}" if names else ""

@@ -15,8 +15,11 @@ from PIL import Image
 
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
+from pipeline.base.paths import PARAMS
+from pipeline.base.settings import load_settings
+from pipeline.provenance.history import folder_of
 from pipeline.report.gallery import as_png
-from pipeline.runs.members import Networks, folder_of, load_members
+from pipeline.runs.members import Networks, load_members
 from pipeline.runs.pictures import FAULTS, fitted
 
 PAGE = Path(__file__).with_name("draw.html")
@@ -74,8 +77,9 @@ def main(
     browser: Annotated[bool, typer.Option(help="Open the page.")] = sys.stdout.isatty(),
 ) -> None:
     """Serve a page to draw a digit on, until Ctrl-C."""
-    settings, members = load_members(folder_of(name))
-    handler = partial(Handler, Networks(members), settings.competition.image_shape)
+    folder = folder_of(name) if name else Path()
+    shape = load_settings(folder / PARAMS).competition.image_shape
+    handler = partial(Handler, Networks(load_members(folder)), shape)
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError:

@@ -91,10 +91,8 @@ def changed_params(changes: dict[str, Any]) -> str:
 
 def make_folder(name: str, params: str) -> Path:
     """The project as it is, with other params.yaml, in a folder of its own."""
-    within, objects = (
-        git("rev-parse", "--show-prefix"),
-        Path(git("rev-parse", "--git-path", "objects")),
-    )
+    within = git("rev-parse", "--show-prefix")
+    objects = Path(git("rev-parse", "--git-path", "objects"))
     shallow = Path(git("rev-parse", "--git-path", "shallow"))
     folder, start = EXPERIMENTS / name, snapshot(f"start of {name}")
     shutil.rmtree(folder, ignore_errors=True)

@@ -12,7 +12,8 @@ from pipeline.base.errors import UserError
 from pipeline.base.paths import PARAMS
 from pipeline.base.settings import Competition, load_settings
 from pipeline.data.csv_files import read_bytes, write_csv
-from pipeline.runs.members import Networks, folder_of, load_members
+from pipeline.provenance.history import folder_of
+from pipeline.runs.members import Networks, load_members
 from pipeline.runs.pictures import read_picture
 
 MOST = 20  # rows shown of a CSV file
@@ -45,7 +46,8 @@ def main(
     """Label pictures of digits, or the rows of a CSV file of pixels."""
     if out is not None and out.exists():
         raise UserError(f"{out} is there already; name another file")
-    settings = load_settings(folder_of(name) / PARAMS) if name else load_settings()
+    folder = folder_of(name) if name else Path()
+    settings = load_settings(folder / PARAMS)
     competition = settings.competition
     images, names = read_images(files, competition)
     if champion:
@@ -53,7 +55,7 @@ def main(
 
         said = {"blend": np.asarray(load_champion(settings).predict(images))}
     else:
-        said = Networks(load_members(folder_of(name))[1]).probabilities(images)
+        said = Networks(load_members(folder)).probabilities(images)
     labels, alone = said["blend"].argmax(axis=1), [each for each in said if each != "blend"]
     table = Table("", "label", "probability", *(alone if len(alone) > 1 else ()), box=None)
     for at, what in list(enumerate(names))[:MOST]:

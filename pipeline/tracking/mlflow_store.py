@@ -25,11 +25,12 @@ from pipeline.tracking.journal import KEPT
 from pipeline.tracking.logged_model import log_model
 from pipeline.tracking.moved import follow_move
 from pipeline.tracking.registry import register
+from pipeline.tracking.run import KEY
 from pipeline.tracking.view import describe_experiment
 
 REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")
 BATCH = 100  # what MLflow takes in one call
-OWN, KEY = "mlflow.pipeline.own_name", "mlflow.pipeline.key"  # tags that MLflow's pages leave out
+OWN = "mlflow.pipeline.own_name"  # a tag that MLflow's pages leave out
 
 
 class Store:

@@ -28,9 +28,9 @@ from pipeline.recipes.words import recipe_lines
 from pipeline.tracking import entries
 from pipeline.tracking.journal import DOWN, Journal
 from pipeline.tracking.run import KEY, Run, append, own_name
+from pipeline.tracking.view import NOTE
 
 VERSIONS = ("tensorflow", "keras", "numpy", "optuna", "mlflow", "dvc", "scikit-learn")
-NOTE = "mlflow.note.content"  # a run's description, in markdown
 # How long the end of a stage waits for what is still to be sent, seconds.
 PATIENCE_HERE, PATIENCE_SERVER = 60.0, 10.0
 

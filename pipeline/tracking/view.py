@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 VIEW = "scores"
+NOTE = "mlflow.note.content"  # the tag of a description, in markdown
 ABOUT = """Each run here is one execution of the pipeline: `make repro` or `make try`. [+] opens its
 stages, and those of a train stage its networks, whose curves grow while they train.
 
@@ -28,7 +29,7 @@ STATE = {
 def describe_experiment(client: Any, experiment: str) -> None:
     """Set the experiment's description and view, unless they are as they should be."""
     view = {"name": "Scores", "createdAt": 0, "updatedAt": 0, "state": json.dumps(STATE)}
-    wanted = {"mlflow.note.content": ABOUT, f"mlflow.sharedViewState.{VIEW}": json.dumps(view)}
+    wanted = {NOTE: ABOUT, f"mlflow.sharedViewState.{VIEW}": json.dumps(view)}
     known = client.get_experiment(experiment).tags
     for key, value in wanted.items():
         if known.get(key) != value:

@@ -116,6 +116,12 @@ def measure(
     return {name: round(STEPS * batch / median(each), 1) for name, each in seconds.items()}
 
 
+def in_words(speeds: dict[str, float]) -> str:
+    """The speed in each precision, and which of them `auto` takes."""
+    shown = ", ".join(f"{precision} {speed:,.0f}" for precision, speed in speeds.items())
+    return f"{shown} images a second a network; auto is {faster_precision(speeds)}"
+
+
 def main() -> None:
     """Show how fast this machine trains each recipe of params.yaml; measure what is not known."""
     from pipeline.base.hardware import has_bfloat16, has_gpu  # TensorFlow takes seconds
@@ -126,6 +132,4 @@ def main() -> None:
     settings = load_settings()
     shape, classes = settings.competition.image_shape, settings.competition.classes
     for name in settings.recipes:
-        speeds = images_per_second(load_recipe(name), shape, classes)
-        shown = ", ".join(f"{precision} {speed:,.0f}" for precision, speed in speeds.items())
-        say(f"{name}: {shown} images a second a network; auto is {faster_precision(speeds)}")
+        say(f"{name}: {in_words(images_per_second(load_recipe(name), shape, classes))}")

@@ -18,7 +18,7 @@ from pipeline.data.arrays import load_data
 from pipeline.network.models import build_model
 from pipeline.recipes.files import load_recipe
 from pipeline.runs.explain import nearest
-from pipeline.runs.members import Networks, folder_of, load_members
+from pipeline.runs.members import Networks, load_members
 from pipeline.runs.pictures import fitted
 from support.loopback import free_port
 from support.project import REPOSITORY, digits, run_here
@@ -36,15 +36,16 @@ def networks(finished: Path) -> Path:
 
 
 def test_the_blend_is_the_weighted_mean_of_the_members(networks: Path) -> None:
-    _, members = load_members(folder_of(""))
+    members = load_members(Path())
     said = Networks(members).probabilities(digits(5)[0])
     assert list(said)[-1] == "blend"
-    weights = {each.name: each.weight for each in members}
+    weights = {name: each["weight"] for name, each in members.items()}
     expected = sum(weights[name] * said[name] for name in weights) / sum(weights.values())
     np.testing.assert_allclose(said["blend"], expected)
-    models = [keras.models.load_model(path) for path in members[0].models]
+    first = next(iter(members))
+    models = [keras.models.load_model(path) for path in members[first]["networks"]]
     alone = np.mean([model.predict(digits(5)[0], verbose=0) for model in models], axis=0)
-    np.testing.assert_allclose(said[members[0].name], alone, atol=1e-5)
+    np.testing.assert_allclose(said[first], alone, atol=1e-5)
 
 
 def test_a_picture_and_a_csv_file_are_labelled(
@@ -60,7 +61,7 @@ def test_a_picture_and_a_csv_file_are_labelled(
     assert "and 11 more" in shown
     labels = pd.read_csv("labels.csv")
     assert list(labels.columns) == ["ImageId", "Label"]
-    expected = Networks(load_members(folder_of(""))[1]).probabilities(images)["blend"].argmax(1)
+    expected = Networks(load_members(Path())).probabilities(images)["blend"].argmax(1)
     assert labels["Label"].tolist() == [expected[3], *expected]
     assert run_here("predict", "nosuch.png") == 1
     assert "nosuch.png is missing" in capsys.readouterr().err
