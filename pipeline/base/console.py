@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -80,6 +81,12 @@ def exit_code_of(command: Callable[[], Any]) -> int:
         return 130
     error_console.print(f"[red]error:[/] {escape(message)}")
     return 1
+
+
+def interruptible() -> None:
+    """Let SIGTERM end a command that serves as Ctrl-C does, also where the caller ignored both."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import typer
 from PIL import Image
 
-from pipeline.base.console import say
+from pipeline.base.console import interruptible, say
 from pipeline.base.errors import UserError
 from pipeline.base.paths import PARAMS
 from pipeline.base.settings import load_settings
@@ -91,6 +91,7 @@ def main(
     sys.stdout.flush()
     if browser:
         webbrowser.open(page)
+    interruptible()
     try:
         server.serve_forever()
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.base.console import say
+from pipeline.base.console import interruptible, say
 from pipeline.base.errors import UserError, first_line
 from pipeline.base.paths import CACHE, DATABASE
 from pipeline.base.settings import OFF, Settings, load_settings
@@ -39,8 +39,7 @@ def main(
         raise UserError(f"{DATABASE} is missing: no runs yet; `make quick` makes some")
     if _answers(port):
         raise UserError(f"port {port} is in use; choose another: `make ui PORT={port + 1}`")
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where the caller had them ignored
-        signal.signal(number, signal.default_int_handler)
+    interruptible()
     with suppress(KeyboardInterrupt), _server(port) as server:
         page = _page(settings, f"http://127.0.0.1:{port}")
         if _started(server, port):

@@ -129,4 +129,5 @@ def test_the_drawing_page_answers_this_machine_alone(
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
+    assert process.returncode == 0
     assert json.dumps(answer["seen"]).startswith('"data:image/png;base64,')
