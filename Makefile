@@ -19,6 +19,11 @@ SET :=
 MESSAGE :=
 FORCE :=
 ROW := 1
+# CUDA's libraries: 1 installs them, 0 does not; by itself where a GPU answers.
+GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo 1)
+HEAD :=
+SLOTS :=
+TOKEN :=
 DATABASE := postgresql://mlflow@127.0.0.1/mlflow
 ARTIFACTS := $(HOME)/mlflow-artifacts
 BIN := .venv/bin
@@ -30,12 +35,12 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONSAFEPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup notebook quick repro try compare take back best deals submit ledger sync explain check-recipe doctor draw score report ui tune benchmark-tune tracking-server test test-all test-browser test-docs chaos audit lint format benchmark benchmark-speed benchmark-csv benchmark-memory lock clean-cache
+.PHONY: help setup notebook quick repro try compare take back best deals submit ledger sync explain check-recipe doctor draw score report ui tune benchmark-tune tracking-server test test-all test-browser test-docs chaos audit lint format benchmark benchmark-speed benchmark-csv benchmark-memory cluster-head cluster-join cluster-local cluster-status lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
-setup: .venv/ready  ## Make .venv with the pinned packages; the other targets do so by themselves
+setup: .venv/ready $(if $(filter 1,$(GPU)),.venv/gpu)  ## Make .venv with the pinned packages; the other targets do so by themselves
 
 .venv/ready: requirements/base.txt requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
@@ -45,6 +50,11 @@ setup: .venv/ready  ## Make .venv with the pinned packages; the other targets do
 	  { echo "python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@$(INSTALL) requirements/base.txt
+	@touch $@
+
+.venv/gpu: .venv/ready requirements/gpu.txt
+	@echo "a GPU: installing CUDA's libraries for TensorFlow, about 3 GB, once ... (GPU=0 does without)"
+	@$(INSTALL) requirements/gpu.txt
 	@touch $@
 
 quick: setup  ## The whole road in two minutes: data, training, submission file, score, report
@@ -182,8 +192,25 @@ benchmark-csv: setup  ## Time preprocess's reading of the CSV file against plain
 benchmark-memory: setup  ## Does a training's memory grow with the data? 1, 4 and 16 times the rows
 	@python -m pipeline benchmark-memory
 
+cluster-local: .venv/cluster  ## Ray on this machine, a network a core or a GPU; until Ctrl-C
+	@python -m pipeline cluster-head --local $(addprefix --slots ,$(SLOTS))
+
+cluster-head: .venv/cluster  ## The first of several machines that train together; until Ctrl-C
+	@python -m pipeline cluster-head $(addprefix --slots ,$(SLOTS))
+
+cluster-join: .venv/cluster  ## Another of them: HEAD=10.0.0.1:6379 TOKEN=a copy of its token file
+	@test -n "$(HEAD)" || { echo "HEAD=... is missing; make cluster-head prints the whole line"; exit 1; }
+	@python -m pipeline cluster-join --head "$(HEAD)" $(if $(TOKEN),--token "$(TOKEN)") $(addprefix --slots ,$(SLOTS))
+
+cluster-status: .venv/cluster  ## Nodes, slots, and what trains where
+	@python -m pipeline cluster-status
+
+.venv/cluster: .venv/ready requirements/cluster.txt
+	@$(INSTALL) requirements/cluster.txt
+	@touch $@
+
 lock: setup  ## Pin requirements/*.in at their newest versions, with hashes
-	@for name in base uv browser notebook server audit; do \
+	@for name in base uv browser notebook server audit cluster gpu; do \
 	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-annotate --upgrade requirements/$$name.in -o requirements/$$name.txt; done
 

@@ -19,12 +19,13 @@ class Command(NamedTuple):
     help: str
 
 
-STEPS, RUN, LOOK, CHECK, MEASURE = (
+STEPS, RUN, LOOK, CHECK, MEASURE, CLUSTER = (
     "Steps, in order (`dvc repro` runs the first six)",
     "Run and compare",
     "Look at a run",
     "Check and repair",
     "Measure",
+    "Train on more machines",
 )
 COMMANDS = {
     "download": Command(STEPS, "download", "Get the competition's CSV files."),
@@ -58,6 +59,9 @@ COMMANDS = {
     "benchmark-tune": Command(MEASURE, "benchmarks.tuning", "What pruning saves and costs."),
     "benchmark-csv": Command(MEASURE, "benchmarks.reading", "Time the reading of train.csv."),
     "benchmark-memory": Command(MEASURE, "benchmarks.memory", "Memory of a training, by rows."),
+    "cluster-head": Command(CLUSTER, "cluster.head", "Start a cluster's first node, here."),
+    "cluster-join": Command(CLUSTER, "cluster.join", "Join a cluster with this machine."),
+    "cluster-status": Command(CLUSTER, "cluster.status", "Nodes, slots, and what trains where."),
     "deals": Command(MEASURE, "runs.deals", "Compare CV and leaderboard on other splits."),
 }
 

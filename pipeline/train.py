@@ -8,8 +8,8 @@ import typer
 from pipeline.base.console import say
 from pipeline.base.digests import sha256_json
 from pipeline.base.files import remove_others
-from pipeline.base.hardware import cores, describe
-from pipeline.base.paths import CACHE, TRAINED
+from pipeline.base.hardware import cores
+from pipeline.base.paths import TRAINED
 from pipeline.base.settings import Settings, load_settings
 from pipeline.data.arrays import Data, load_data
 from pipeline.data.results import ACCURACY, Machine, Trained, Tuned
@@ -25,12 +25,14 @@ from pipeline.recipes.words import recipe_lines
 from pipeline.tracking.model_plan import member, plan
 from pipeline.tracking.run import Run
 from pipeline.tracking.tracker import Tracker
-from pipeline.training.cache import Result, finished
+from pipeline.training.cache import Result, in_cache
+from pipeline.training.engines import engine
 from pipeline.training.fingerprint import fingerprint
 from pipeline.training.folds import fold_tasks, out_of_fold, right_rows
+from pipeline.training.machine import machines
 from pipeline.training.outputs import FILES, model_name, write_results
 from pipeline.training.progress import Progress, later_seconds
-from pipeline.training.side_by_side import run_side_by_side, workers
+from pipeline.training.side_by_side import Team
 
 LOGGED = {"cv_accuracy", "cv_accuracy_std", "cv_score", "seconds"}
 
@@ -44,13 +46,14 @@ def make_tasks(settings: Settings, name: str, data: Data) -> list[Task]:
 
 
 def train_all(
-    settings: Settings, tasks: list[Task], data: Data, run: Run, found_done: list[float]
-) -> list[Result]:
+    settings: Settings, tasks: list[Task], data: Data, run: Run, team: Team
+) -> tuple[list[Result], list[float]]:
     """Train the folds side by side, and log each as it finishes.
 
-    `found_done` gets the seconds that folds in the cache have saved.
+    Returns:
+        The results, and the seconds that folds in the cache have saved.
     """
-    name, at_once = tasks[0].name, workers(settings)
+    name, at_once = tasks[0].name, team.at_once
     say(
         f"{name}: {len(tasks)} networks, {at_once} at a time, {tasks[0].epochs} epochs, "
         f"{tasks[0].precision}"
@@ -63,7 +66,7 @@ def train_all(
     epochs = tasks[0].epochs * (2 if tasks[0].recipe.refit else 1)
     progress = Progress(name, len(tasks), epochs, at_once, learned, predicted, later)
     for task in tasks:
-        if finished(CACHE / fingerprint(task, data)):
+        if in_cache(task, data):
             progress.skip(task)
     with progress.shown():
 
@@ -71,15 +74,14 @@ def train_all(
             progress(task, history)
             runs.epoch(task, history)
 
-        trained = run_side_by_side([(task, data) for task in tasks], at_once, report)
+        trained = team.results([(task, data) for task in tasks], report)
         for task, result in zip(tasks, trained, strict=True):
             results.append(result)
             rows = len(result.held_out)
             right = int(right_rows(result, data.train_labels).sum())
             progress.finished(task, rows - right, rows, told(settings, result, data))
             runs.finished(task, result)
-    found_done += [seconds / at_once for seconds in runs.found_done]
-    return results
+    return results, [seconds / at_once for seconds in runs.found_done]
 
 
 def told(settings: Settings, result: Result, data: Data) -> str:
@@ -160,7 +162,7 @@ def score(
         run_key=run_key(tasks, data),
         epochs=tasks[0].epochs,
         precision=tasks[0].precision,
-        machine=Machine(**describe(), cores=cores()),
+        machine=Machine(**machines()[0].description, cores=cores()),
     )
 
 
@@ -180,15 +182,16 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
     """Train a recipe on every fold; a fold that was finished before is not trained again."""
     settings = load_settings()
     load_recipe(recipe)  # before its name becomes a file's
-    with stage(f"train-{recipe}") as found_done:
+    with stage(f"train-{recipe}") as found_done, engine(settings) as team:
         data = load_data()
         tasks = make_tasks(settings, recipe, data)
         params: dict[str, Any] = {"recipe": recipe_lines(tasks[0].recipe.model_dump())}
         params |= {"resolved": {"epochs": tasks[0].epochs, "precision": tasks[0].precision}}
-        params |= {"machine": describe(), "data_sha256": data.digests}
+        params |= {"machine": machines()[0].description, "data_sha256": data.digests}
         with Tracker(settings).run(f"train {recipe}", run_key(tasks, data), params) as run:
             log_inputs(data, run)
-            results = train_all(settings, tasks, data, run, found_done)
+            results, saved = train_all(settings, tasks, data, run, team)
+            found_done += saved
             oof = out_of_fold(tasks, results, len(data.train_labels))
             write_results(tasks, results, oof, data)
             tuned = Tuned.read(recipe).taken

@@ -48,6 +48,7 @@ def log_trial(study: "Study", parent: Run, number: int, trial: "FrozenTrial") ->
 def tune(settings: Settings, name: str, folder: Path) -> list[Path]:
     """Run the recipe's study, or continue it; write its outcome and its pictures, returned."""
     from pipeline.network.models import check_recipe
+    from pipeline.training.engines import engine
     from pipeline.training.progress import later_seconds
     from pipeline.tuning import pictures
     from pipeline.tuning.opening import open_study
@@ -56,14 +57,14 @@ def tune(settings: Settings, name: str, folder: Path) -> list[Path]:
     long, wanted, data = folder == STUDIES, settings.tune.trials, load_data()
     shape, classes = data.train_images.shape[1:], len(data.classes)
     check_recipe(load_recipe(name), recipe_path(name), shape, classes)  # before minutes of trials
-    with open_study(settings, name, data, resume=long) as study:
+    with engine(settings) as team, open_study(settings, name, data, resume=long) as study:
         # A long study that continues is logged again; the stage's is linked to by its own key.
         key = f"{study.key}/{wanted}" if long else study.key
         with Tracker(settings).run(f"tune {name}", key) as run:
             log, later = partial(log_trial, study, run), later_seconds(f"tune@{name}")
-            run_trials(settings, study, log, later)
+            run_trials(settings, study, team, log, later)
             trials = study.finished(None if long else wanted)
-            outcome = decide(settings, study, trials)
+            outcome = decide(settings, study, team, trials)
             outcome.write(name, folder)
             drawn = pictures.draw(trials, study.recipe.search, folder / name, study.metric)
             for picture in drawn:

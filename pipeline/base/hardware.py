@@ -44,8 +44,10 @@ def use_threads(count: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(count)
 
 
-if not has_gpu():
-    with suppress(RuntimeError):  # a notebook has computed before, and keeps its threads
+with suppress(RuntimeError):  # a notebook has computed before, and keeps what it set
+    for _gpu in tf.config.list_physical_devices("GPU"):  # several processes may share one
+        tf.config.experimental.set_memory_growth(_gpu, True)
+    if not has_gpu():
         use_threads(1)
 
 

@@ -62,9 +62,13 @@ class Kaggle(Frozen):
 
 
 class Compute(Frozen):
-    """How much of the machine training uses."""
+    """Where networks are trained, and how many at a time."""
 
+    engine: Literal["local", "ray"]
+    address: str | None
     workers: int | None = Field(ge=1, le=1024)
+    gpus: float | None = Field(ge=0, le=64, strict=False)
+    mixed: bool
 
 
 class Settings(Frozen):

@@ -31,9 +31,10 @@ from pipeline.recipes.files import RECIPES, load_recipe, recipe_path
 from pipeline.recipes.recipe import Recipe, Split
 from pipeline.training.board import Job
 from pipeline.training.cache import Result, run_tasks
+from pipeline.training.engines import engine
 from pipeline.training.folds import one_task
 from pipeline.training.progress import epoch_line
-from pipeline.training.side_by_side import run_side_by_side, workers
+from pipeline.training.side_by_side import Team
 
 HELD_OUT, LEARNED = 0, 1  # the folds of a holdout
 NO_FOLD = 255
@@ -156,9 +157,7 @@ def average(runs: pd.DataFrame) -> dict[Any, Any]:
     return {"seeds": len(runs)} | runs.mean().to_dict() | spread.to_dict()
 
 
-def train_all(
-    settings: list[Settings], recipes: dict[str, Recipe], data: Data, at_once: int
-) -> None:
+def train_all(settings: list[Settings], recipes: dict[str, Recipe], data: Data, team: Team) -> None:
     """Train every network of every recipe, by the seed of each of `settings`, into the cache."""
     everything = [
         job
@@ -167,8 +166,8 @@ def train_all(
         for seeded in settings
         for job in jobs(seeded, name, recipe, split, own)
     ]
-    say(f"{len(everything)} networks, {at_once} at a time; finished ones are kept")
-    for number, _ in enumerate(run_side_by_side(everything, at_once, report), 1):
+    say(f"{len(everything)} networks, {team.at_once} at a time; finished ones are kept")
+    for number, _ in enumerate(team.results(everything, report), 1):
         say(f"{number} of {len(everything)} networks are in the cache")
 
 
@@ -193,13 +192,13 @@ def main(
     if not settings.competition.embedded:
         raise UserError("the benchmark is of the embedded digits: `competition: digit-recognizer`")
     by_seed = [settings.changed(seed=settings.seed + number) for number in range(seeds)]
-    with stage("benchmark"):
+    with stage("benchmark"), engine(settings) as team:
         data, loaded = load_data(), load_checked(recipes, settings)
         for name, recipe in loaded.items():
             fewer = {"networks": min(recipe.split.networks, networks)}
             split = recipe.split.model_copy(update=fewer)
             loaded[name] = recipe.model_copy(update={"split": split})
-        train_all(by_seed, loaded, data, workers(settings))
+        train_all(by_seed, loaded, data, team)
         for name, recipe in loaded.items():
             row = row_of(by_seed, name, recipe, data)
             write_tables(FILE, row)

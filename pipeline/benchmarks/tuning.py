@@ -23,6 +23,7 @@ from pipeline.provenance.stage import stage
 from pipeline.recipes.files import load_recipe, recipe_path, with_values
 from pipeline.recipes.search import suggest
 from pipeline.training.cache import run_tasks
+from pipeline.training.engines import engine
 from pipeline.training.folds import fold_tasks
 from pipeline.training.progress import Progress
 from pipeline.tuning.opening import open_study
@@ -39,8 +40,9 @@ def pruning(settings: Settings, name: str, data: Data, pruners: list[Any]) -> Ta
     columns = ("pruner", "trials", "pruned", "seconds", "of none", "epochs", "of none", "best")
     table, whole = Table(*columns, title=name), None
     for pruner in pruners:
-        with open_study(settings.changed(tune={"pruner": pruner}), name, data) as study:
-            run_trials(settings, study, lambda *_: None)
+        changed = settings.changed(tune={"pruner": pruner})
+        with engine(settings) as team, open_study(changed, name, data) as study:
+            run_trials(settings, study, team, lambda *_: None)
         trials = study.finished(settings.tune.trials)
         seconds = sum(trial.user_attrs["seconds"] for trial in trials)
         epochs = sum(len(curve) for trial in trials for curve in trial.user_attrs[CURVES].values())

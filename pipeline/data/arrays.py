@@ -39,6 +39,11 @@ class Data:
         files = (each if (file := _file_of(each)) is None else file for each in arrays)
         return _restored, (self.classes, *files), {"digests": self.digests}
 
+    def in_memory(self) -> "Data":
+        """The same with arrays in memory instead of maps of files, for another machine."""
+        arrays = {name: np.array(getattr(self, name)) for name in NAMES}
+        return Data(**arrays, classes=self.classes)
+
     @cached_property
     def digests(self) -> dict[str, str]:
         """The SHA-256 of each array."""

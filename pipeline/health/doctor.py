@@ -1,11 +1,13 @@
 """`make doctor`: what is ready and what is not; it changes nothing and shows no secret."""
 
+import os
 import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +69,25 @@ def _machine() -> Iterator[Finding]:
         return
     name, cores, gpus = (part.strip() for part in found.stdout.split("|"))
     yield "processor", GOOD, f"{name}, {cores} cores"
-    yield "GPU", GOOD if gpus else ASIDE, gpus or "none: training runs on the processor"
+    yield "GPU", GOOD if gpus else ASIDE, gpus or _no_gpu(found.stderr)
+
+
+def _no_gpu(said: str) -> str:
+    """Why TensorFlow sees no GPU."""
+    try:
+        driver = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
+        names = driver.stdout.strip().splitlines() if driver.returncode == 0 else []
+    except (OSError, subprocess.TimeoutExpired):
+        names = []
+    if not names:
+        return "none: training runs on the processor"
+    seen = names[0].split(" (UUID")[0]
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return f"{seen} is there, but CUDA_VISIBLE_DEVICES hides it from TensorFlow"
+    if find_spec("nvidia") is None:
+        return f"{seen} is there, but not CUDA's libraries: `make setup GPU=1`"
+    lines = [line for line in said.splitlines() if "cuda" in line.lower() or "GPU" in line]
+    return f"{seen} is there, but TensorFlow does not see it: {(lines or ['no reason given'])[-1]}"
 
 
 def _speed(settings: Settings) -> Iterator[Finding]:

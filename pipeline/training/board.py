@@ -1,6 +1,7 @@
 """Which networks are still to be trained, and by whom; shared by the threads of a process."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 
 from pipeline.data.arrays import Data
@@ -20,6 +21,8 @@ class Board:
         self.jobs: list[Job] = []
         self.waiting: list[int] = []
         self.results: dict[int, Result | None] = {}
+        self.settled = 0
+        self.lost: Counter[int] = Counter()  # the workers lost while they trained a job
         self.closed = False
         self.fault: BaseException | None = None  # of a thread, for the caller to raise
 
@@ -68,13 +71,27 @@ class Board:
         """Note what became of a job; None: it was stopped."""
         with self.changed:
             self.results[position] = result
+            self.settled += 1
             self.changed.notify_all()
 
-    def give_back(self, position: int) -> None:
-        """Let somebody else train a job."""
+    def give_back(self, position: int) -> int:
+        """Let somebody else train a job whose worker was lost; how often that came about."""
         with self.changed:
+            self.lost[position] += 1
             self.waiting = sorted([*self.waiting, position])
             self.changed.notify_all()
+            return self.lost[position]
+
+    def wait_for(self, wanted: int) -> None:
+        """Wait until a job is done, or the board is closed."""
+        with self.changed:
+            while not self._ends(wanted):
+                self.changed.wait()
+
+    def left(self) -> int:
+        """How many jobs are not done."""
+        with self.changed:
+            return len(self.jobs) - self.settled
 
     def close(self, fault: BaseException | None = None) -> None:
         """Let everybody stop; `fault` is raised where the results are waited for."""

@@ -20,14 +20,15 @@ import psutil
 
 from pipeline.base.console import say, warn
 from pipeline.base.digests import sha256_file, sha256_json
-from pipeline.base.files import read_array, replacing, write_array, write_json
+from pipeline.base.files import read_array, write_json
 from pipeline.base.locks import locked
 from pipeline.base.paths import CACHE, RESTARTED
 from pipeline.data.arrays import Data
 from pipeline.network.checkpoint import Epoch
 from pipeline.network.task import Task
-from pipeline.network.train_fold import train_fold
 from pipeline.training.fingerprint import fingerprint
+from pipeline.training.machine import machines
+from pipeline.training.write_fold import FILES, Written, write_fold
 
 # Of a process that has trained, bytes: each network leaves some memory behind.
 MEMORY_LIMIT = 3 * 2**30
@@ -55,13 +56,28 @@ def run_tasks(
     A task that was finished before is read from the cache, and `report` is not called for it.
     """
     for task in tasks:
-        folder = CACHE / fingerprint(task, data)
-        if not finished(folder):
+        folder = in_cache(task, data)
+        if folder is None:
             _restart_if_large()
-            with locked(f"folds/{folder.name}", f"training {task.name}, {task.label},"):
-                if not finished(folder):  # another process may have trained it meanwhile
-                    _train(task, data, folder, partial(report, task))
+            folder = CACHE / fingerprint(task, data)
+            train_into(folder, task, partial(write_fold, task, data, report=partial(report, task)))
         yield _read(task, data, folder)
+
+
+def in_cache(task: Task, data: Data) -> Path | None:
+    """A task's folder, if it was finished before, by whichever of the machines that train."""
+    folders = (CACHE / fingerprint(task, data, machine) for machine in machines())
+    return next(filter(finished, folders), None)
+
+
+def train_into(folder: Path, task: Task, train: Callable[[Path], Written]) -> None:
+    """Train a task, unless another process does it meanwhile; then wait for that.
+
+    `train` writes `FILES` into the folder that it gets, and finds its checkpoints there.
+    """
+    with locked(f"folds/{folder.name}", f"training {task.name}, {task.label},"):
+        if not finished(folder):
+            _train(folder, train)
 
 
 def has_grown() -> bool:
@@ -98,25 +114,19 @@ def finished(folder: Path) -> bool:
         return False
 
 
-def _train(task: Task, data: Data, folder: Path, report: Callable[[list[Epoch]], Any]) -> None:
+def _train(folder: Path, train: Callable[[Path], Written]) -> None:
     """Train into a folder beside the final one, from its checkpoint if it has one; rename it."""
     if folder.exists():
         warn(f"{folder} is damaged; training that fold again")
         shutil.rmtree(folder)
     unfinished = folder.with_suffix(".partial")
     unfinished.mkdir(parents=True, exist_ok=True)
-    trained = train_fold(task, data, unfinished, report)
-    write_array(unfinished / "probabilities.npy", trained.probabilities)
-    written = ["probabilities.npy"]
-    if trained.test_probabilities is not None:
-        write_array(unfinished / "test.npy", trained.test_probabilities)
-        with replacing(unfinished / "model.keras") as temporary:
-            trained.model.save(temporary)
-        written += ["test.npy", "model.keras"]
+    written = train(unfinished)
+    files = [unfinished / name for name in FILES]
     done = {
-        "seconds": trained.seconds,
-        "history": trained.history,
-        "sha256": {name: sha256_file(unfinished / name) for name in written},
+        "seconds": written.seconds,
+        "history": written.history,
+        "sha256": {path.name: sha256_file(path) for path in files if path.exists()},
     }
     write_json(unfinished / "done.json", done | {"itself": sha256_json(done)})
     unfinished.rename(folder)

@@ -2,13 +2,11 @@
 
 import json
 
-from pipeline.base.paths import CACHE
 from pipeline.base.settings import load_settings
 from pipeline.data.arrays import load_data
 from pipeline.data.results import Tuned
 from pipeline.recipes.files import load_recipe
-from pipeline.training.cache import finished
-from pipeline.training.fingerprint import fingerprint
+from pipeline.training.cache import in_cache
 from pipeline.training.folds import fold_tasks
 
 
@@ -18,5 +16,5 @@ def main() -> None:
     for name in settings.recipes:
         recipe = load_recipe(name, Tuned.read(name).values if Tuned.exists(name) else {})
         tasks = fold_tasks(settings, name, recipe, len(data.classes))
-        known[name] = sum(finished(CACHE / fingerprint(task, data)) for task in tasks)
+        known[name] = sum(in_cache(task, data) is not None for task in tasks)
     print(json.dumps(known))

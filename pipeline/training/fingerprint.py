@@ -5,9 +5,9 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.base.digests import sha256_code, sha256_json
-from pipeline.base.hardware import describe
 from pipeline.data.arrays import Data
 from pipeline.network.task import Task
+from pipeline.training.machine import Machine, machines
 
 NETWORK = Path(__file__).parents[1] / "network"
 # What a recipe says that changes no weight; the epochs that count are the task's.
@@ -23,8 +23,9 @@ def network_code(folder: Path = NETWORK) -> dict[str, str]:
     }
 
 
-def fingerprint(task: Task, data: Data) -> str:
-    """The name of a task's folder in the cache: 24 hex digits."""
+def fingerprint(task: Task, data: Data, machine: Machine | None = None) -> str:
+    """The name of a task's folder in the cache, by the machine that trains it: 24 hex digits."""
     decides = asdict(task) | {"recipe": task.recipe.model_dump(exclude=WITHOUT_EFFECT)}
-    decides |= {"data": data.digests, "code": network_code(), "machine": describe()}
+    described = (machine or machines()[0]).description
+    decides |= {"data": data.digests, "code": network_code(), "machine": described}
     return sha256_json(decides)[:24]

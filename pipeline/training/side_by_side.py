@@ -13,38 +13,27 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
-import psutil
-
 from pipeline.base.console import warn
-from pipeline.base.hardware import cores, has_gpu
-from pipeline.base.paths import CACHE
+from pipeline.base.errors import UserError
+from pipeline.base.hardware import has_gpu
+from pipeline.base.processor import room
 from pipeline.base.settings import Settings
 from pipeline.network.checkpoint import Epoch
 from pipeline.network.task import Task
 from pipeline.training.board import Board, Job, Then
-from pipeline.training.cache import Report, Result, finished, run_tasks
-from pipeline.training.fingerprint import fingerprint
+from pipeline.training.cache import Report, Result, in_cache, run_tasks
 from pipeline.training.worker import GROWN, NEXT, StopTrainingError, work
 
-MEMORY = 2 * 2**30  # of a process that trains, bytes
+TOO_OFTEN = 3  # workers that one network's training may cost
 
 
 def workers(settings: Settings) -> int:
     """How many networks to train at a time: `compute.workers`, or what the machine has room for."""
     if settings.compute.workers:
         return settings.compute.workers
-    if has_gpu():
-        return 1
-    return max(1, min(cores(), psutil.virtual_memory().available // MEMORY))
-
-
-def run_side_by_side(jobs: list[Job], at_once: int, report: Report) -> Iterator[Result]:
-    """Train each job's task on its data, `at_once` at a time; yield the results in order.
-
-    See `Team.run`; nothing stops a training here.
-    """
-    with Team(at_once) as team:
-        yield from filter(None, team.run(jobs, report))
+    if has_gpu():  # whose networks share its memory; several GPUs are a cluster's
+        return max(1, int(1 / (settings.compute.gpus or 1)))
+    return room()
 
 
 class Team:
@@ -67,6 +56,10 @@ class Team:
             worker.kill()  # each epoch that ended is saved
             worker.join()
 
+    def results(self, jobs: list[Job], report: Report) -> Iterator[Result]:
+        """See `run`; nothing stops a training here."""
+        return filter(None, self.run(jobs, report))
+
     def run(
         self, jobs: list[Job], report: Report, then: Then = lambda _task, _result: []
     ) -> Iterator[Result | None]:
@@ -86,19 +79,24 @@ class Team:
         last, at = None, 0
         while at < len(self.mine):
             position = self.mine[at]
-            self._start_workers()
-            while (taken := self.board.take(last, wanted=position)) is not None:
-                last = taken
-                self._train(taken)
-                self._start_workers()
+            last = self._work_until(position, last)
             if self.board.fault:
                 raise self.board.fault
             yield self.board.results.pop(position)
             at += 1
 
+    def _work_until(self, wanted: int, last: int | None) -> int | None:
+        """Train, beside the workers, until a job is done; the last that was trained here."""
+        self._start_workers()
+        while (taken := self.board.take(last, wanted)) is not None:
+            last = taken
+            self._train(taken)
+            self._start_workers()
+        return last
+
     def _add(self, jobs: list[Job]) -> None:
         for task, data in jobs:
-            known = finished(CACHE / fingerprint(task, data))
+            known = in_cache(task, data) is not None
             self.mine.append(self.board.add((task, data), waits=not known))
             if known:
                 self._settle(self.mine[-1])
@@ -176,13 +174,20 @@ class Team:
             if position is None:
                 return False
             _tell(worker, self.board.jobs[position])
-        doing = "before it trained anything"
-        if position is not None:
-            doing = f"while it trained {self.board.jobs[position][0].name}"
-            self.board.give_back(position)
-        if not self.board.closed:
-            warn(f"a worker stopped {doing} ({why}); continuing without it")
+        self._lost(position, why)
         return False
+
+    def _lost(self, position: int | None, why: str) -> None:
+        """Go on without a worker; somebody else continues its network from the last epoch."""
+        if self.board.closed:
+            return
+        if position is None:
+            warn(f"a worker stopped before it trained anything ({why}); continuing without it")
+            return
+        task = self.board.jobs[position][0]
+        if self.board.give_back(position) == TOO_OFTEN:
+            raise UserError(f"{TOO_OFTEN} workers stopped at {task.name} {task.label}, last: {why}")
+        warn(f"a worker stopped while it trained {task.name} ({why}); continuing without it")
 
     def _goes_on(self, position: int, history: list[Epoch]) -> bool:
         """Report an epoch; whether the training continues."""

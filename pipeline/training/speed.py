@@ -37,10 +37,11 @@ def resolve_precision(wanted: str, recipe: Recipe, shape: Any, classes: int) -> 
     """
     if wanted != "auto":
         return wanted
-    from pipeline.base.hardware import has_bfloat16, has_gpu  # TensorFlow takes seconds
+    from pipeline.training.machine import machines  # TensorFlow takes seconds
 
-    if has_gpu() or not has_bfloat16():
-        return FASTER if has_bfloat16() else PLAIN
+    machine = machines()[0]
+    if machine.gpu or not machine.bfloat16:
+        return FASTER if machine.bfloat16 else PLAIN
     return faster_precision(images_per_second(recipe, tuple(shape), classes))
 
 
@@ -53,14 +54,15 @@ def images_per_second(
     recipe: Recipe, shape: tuple[int, int, int], classes: int
 ) -> dict[str, float]:
     """Training images a second of one process, by precision; measured the first time."""
-    path = speed_file(recipe, shape, classes)
+    from pipeline.training.machine import machines  # TensorFlow takes seconds
+
+    machine = machines()[0]
+    path = speed_file(recipe, shape, classes, machine.description)
     with locked(f"speed/{path.stem}", "measuring how fast this machine trains"):
         known = known_speeds(path)
         if known is None:
-            from pipeline.base.hardware import has_bfloat16  # the same
-
-            precisions = [PLAIN, FASTER] if has_bfloat16() else [PLAIN]
-            known = measure(recipe, shape, classes, precisions)
+            precisions = [PLAIN, FASTER] if machine.bfloat16 else [PLAIN]
+            known = (machine.measure or measure)(recipe, shape, classes, precisions)
             write_json(path, known)
     return known
 
@@ -74,8 +76,13 @@ def known_speeds(path: Path) -> dict[str, float] | None:
         return None
 
 
-def speed_file(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> Path:
-    """Where the speed of a kind of network on this machine is kept."""
+def speed_file(
+    recipe: Recipe,
+    shape: tuple[int, int, int],
+    classes: int,
+    described: dict[str, Any] | None = None,
+) -> Path:
+    """Where the speed of a kind of network is kept, on the machine described or on this one."""
     # A tuned rate or momentum costs no time: the same network by another name would be measured.
     layers = [
         [name, {key: each for key, each in given.items() if key not in ("rate", "momentum")}]
@@ -83,6 +90,8 @@ def speed_file(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> Pat
         for name, given in named.items()
     ]
     machine = [processor_name(), family_model(), version("tensorflow"), version("keras")]
+    if described:
+        machine = [described[key] for key in ("processor", "family_model", "tensorflow", "keras")]
     decides = [machine, layers, recipe.batch_size, recipe.input_shape(shape), classes]
     return CACHE / f"speed/{sha256_json(decides)[:16]}.json"
 

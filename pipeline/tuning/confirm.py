@@ -17,7 +17,7 @@ from pipeline.recipes.files import recipe_path, with_values
 from pipeline.training.cache import Result
 from pipeline.training.folds import fold_tasks, on_all_rows
 from pipeline.training.progress import Progress
-from pipeline.training.side_by_side import run_side_by_side, workers
+from pipeline.training.side_by_side import Team
 from pipeline.tuning.study import Study, best_first
 
 
@@ -36,7 +36,9 @@ def candidates(settings: Settings, study: Study, trials: list[FrozenTrial]) -> l
     ]
 
 
-def confirm(settings: Settings, study: Study, best: list[FrozenTrial]) -> list[Confirmed]:
+def confirm(
+    settings: Settings, study: Study, team: Team, best: list[FrozenTrial]
+) -> list[Confirmed]:
     """Train each of the best trials at full length, and compare it with the recipe's own values.
 
     They are compared on half of the train rows, the half whose slice the trials were judged on; the
@@ -54,7 +56,7 @@ def confirm(settings: Settings, study: Study, best: list[FrozenTrial]) -> list[C
         values = study.recipe.values(trial.params)
         changed = with_values(study.recipe, values, recipe_path(study.name))
         other = fold_tasks(settings, study.name, changed, len(study.data.classes), repeats=1)
-        race = _race(settings, own, other, study, half)
+        race = _race(team, own, other, study, half)
         metric = study.metric
         p_value = min(1.0, len(best) * metric.p_value(race.other, race.own, race.labels))
         outcomes.append(
@@ -81,14 +83,12 @@ class _Race:
     whole: bool  # whether all folds were run
 
 
-def _race(
-    settings: Settings, own: list[Task], other: list[Task], study: Study, half: np.ndarray
-) -> _Race:
+def _race(team: Team, own: list[Task], other: list[Task], study: Study, half: np.ndarray) -> _Race:
     """Train both fold by fold, as long as the other is ahead; judged on the rows of `half`."""
-    data, metric, at_once = study.data, study.metric, workers(settings)
+    data, metric = study.data, study.metric
     found: list[list[Result]] = [[], []]
     for pair in zip(own, other, strict=True):
-        for which, result in enumerate(_train_pair(list(pair), data, at_once)):
+        for which, result in enumerate(_train_pair(list(pair), data, team)):
             found[which].append(result)
         rows = np.zeros(len(data.train_labels), dtype=bool)
         for result in found[0]:
@@ -101,13 +101,13 @@ def _race(
     return _Race(mine, its, labels, len(found[0]) == len(own))
 
 
-def _train_pair(pair: list[Task], data: Data, at_once: int) -> list[Result]:
+def _train_pair(pair: list[Task], data: Data, team: Team) -> list[Result]:
     """Train the same fold with the recipe's own values and with a trial's."""
     learned = len(pair[0].split(data.folds)[0])
-    with Progress(pair[0].name, 2, pair[0].epochs, at_once, learned).shown() as progress:
+    with Progress(pair[0].name, 2, pair[0].epochs, team.at_once, learned).shown() as progress:
 
         def report(task: Task, history: list[Epoch]) -> None:
             which = "the recipe's own" if task is pair[0] else "the trial's"
             progress.epoch(f"{which}, {task.label}", task, history)
 
-        return list(run_side_by_side([(task, data) for task in pair], at_once, report))
+        return list(team.results([(task, data) for task in pair], report))

@@ -9,7 +9,7 @@ from pipeline.base.console import say
 from pipeline.base.settings import Settings
 from pipeline.data.results import Score, Tuned
 from pipeline.training.progress import Progress
-from pipeline.training.side_by_side import Team, workers
+from pipeline.training.side_by_side import Team
 from pipeline.tuning.confirm import candidates, confirm
 from pipeline.tuning.study import Study, best_first, pruned
 from pipeline.tuning.window import run_window
@@ -18,6 +18,7 @@ from pipeline.tuning.window import run_window
 def run_trials(
     settings: Settings,
     study: Study,
+    team: Team,
     log: Callable[[int, FrozenTrial], Any],
     later: float = 0.0,
 ) -> None:
@@ -26,6 +27,7 @@ def run_trials(
     Args:
         settings: how many trials, and how many at a time.
         study: the study.
+        team: what trains.
         log: gets each trial with its number, from 0.
         later: seconds of the work after this one, for the time left.
     """
@@ -33,10 +35,10 @@ def run_trials(
     done = study.finished(trials)
     for number, earlier in enumerate(done):  # a kill may have come between a trial and its logging
         log(number, earlier)
-    learned, at_once = len(study.tasks[0].split(study.data.folds)[0]), workers(settings)
+    learned, at_once = len(study.tasks[0].split(study.data.folds)[0]), team.at_once
     networks = (trials - len(done)) * len(study.tasks)
     progress = Progress(study.name, networks, study.tasks[0].epochs, at_once, learned, later=later)
-    with Team(at_once) as team, progress.shown():
+    with progress.shown():
         start = len(done)
         while start < trials:
             end = min(trials, (start // batch + 1) * batch)
@@ -62,10 +64,10 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def decide(settings: Settings, study: Study, trials: list[FrozenTrial]) -> Tuned:
+def decide(settings: Settings, study: Study, team: Team, trials: list[FrozenTrial]) -> Tuned:
     """The values to take, and why."""
     best = best_first(trials, study.metric)[0]
-    confirmed = confirm(settings, study, candidates(settings, study, trials))
+    confirmed = confirm(settings, study, team, candidates(settings, study, trials))
     better = [each for each in confirmed if each.beats]
     sign = 1 if study.metric.greater_is_better else -1
     winner = max(better, key=lambda each: sign * each.score, default=None)

@@ -23,9 +23,14 @@ from pipeline.training import side_by_side
 from pipeline.training.cache import run_tasks
 from pipeline.training.fingerprint import fingerprint
 from pipeline.training.progress import Progress, later_seconds
-from pipeline.training.side_by_side import run_side_by_side, workers
+from pipeline.training.side_by_side import Team, workers
 from support.project import REPOSITORY
 from support.tasks import task
+
+
+def run_side_by_side(jobs: list[Any], at_once: int, report: Any) -> list[Any]:
+    with Team(at_once) as team:
+        return list(team.results(jobs, report))
 
 
 def helpers() -> list[psutil.Process]:
@@ -51,7 +56,7 @@ def test_two_at_a_time_make_the_same_as_one(
         time.sleep(0.3 if all(by_whom.values()) else 0)  # until the helper has begun
 
     data = load_data()
-    together = list(run_side_by_side([(each, data) for each in tasks], 2, report))
+    together = run_side_by_side([(each, data) for each in tasks], 2, report)
     assert sorted(by_whom) == [0, 1]
     assert set(by_whom.values()) == {True, False}
     assert not helpers()
@@ -97,10 +102,8 @@ def test_what_is_finished_is_not_trained_again_and_needs_no_helper(arrays: Path)
     tasks = [task(fold=0), task(fold=1)]
     list(run_tasks(tasks, data))
     heard: list[Any] = []
-    list(
-        run_side_by_side(
-            [(each, data) for each in tasks], 2, lambda *each: heard.append((each, helpers()))
-        )
+    run_side_by_side(
+        [(each, data) for each in tasks], 2, lambda *each: heard.append((each, helpers()))
     )
     assert not heard
 
@@ -119,7 +122,7 @@ def test_a_helper_that_is_killed_is_gone_on_without(
             helpers()[0].kill()
 
     data = load_data()
-    results = list(run_side_by_side([(each, data) for each in tasks], 2, kill))
+    results = run_side_by_side([(each, data) for each in tasks], 2, kill)
     assert killed
     assert [len(result.history) for result in results] == [100, 100]
     assert "continuing without it" in capfd.readouterr().err
@@ -133,7 +136,7 @@ def test_a_worker_that_dies_at_its_start_is_gone_on_without(
     images = np.repeat(data.train_images, 20, axis=1)[:, :28]  # more than a pipe holds
     larger = dataclasses.replace(data, train_images=images)
     jobs = [(task(fold=fold), larger) for fold in (0, 1)]
-    assert len(list(run_side_by_side(jobs, 2, lambda *_: None))) == 2
+    assert len(run_side_by_side(jobs, 2, lambda *_: None)) == 2
     assert "a worker stopped before it trained anything" in capfd.readouterr().err
 
 
@@ -142,13 +145,13 @@ def test_a_helper_ends_with_its_leader(arrays: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from support.tasks import task\n"
-        "from pipeline.training.side_by_side import run_side_by_side\n"
+        "from pipeline.training.side_by_side import Team\n"
         "from pipeline.data.arrays import load_data\n"
         "if __name__ == '__main__':\n"
         "    data = load_data()\n"
         "    jobs = [(task(fold=fold, epochs=5000), data) for fold in (0, 1)]\n"
         "    say = lambda each, _: print(each.fold, flush=True)\n"
-        "    list(run_side_by_side(jobs, 2, say))\n"
+        "    list(Team(2).results(jobs, say))\n"
     )
     Path("leader.py").write_text(code)
     environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}"}
@@ -176,7 +179,7 @@ def test_what_a_helper_cannot_do_is_said_by_the_leader(arrays: Path) -> None:
     in_the_way.parent.mkdir(parents=True)
     in_the_way.touch()
     with pytest.raises(OSError, match=in_the_way.name):
-        list(run_side_by_side([(each, data) for each in tasks], 2, lambda *_: None))
+        run_side_by_side([(each, data) for each in tasks], 2, lambda *_: None)
     assert not helpers()
 
 
@@ -186,7 +189,7 @@ def test_as_many_as_wanted_or_as_the_machine_bears(
     settings = load_settings()
     assert workers(settings) == 1  # as this project's params.yaml says
     settings = settings.changed(compute={"workers": None})
-    monkeypatch.setattr("pipeline.training.side_by_side.cores", lambda: 8)
+    monkeypatch.setattr("pipeline.base.processor.cores", lambda: 8)
     memory = psutil.virtual_memory()._replace(available=5 * 2**30)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     assert workers(settings) == 2

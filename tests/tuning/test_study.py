@@ -20,6 +20,7 @@ from pipeline.data.arrays import load_data
 from pipeline.data.results import Tuned
 from pipeline.data.rows import choosing_rows, judged_rows, tuning_rows
 from pipeline.evaluation.metrics import METRICS
+from pipeline.training.side_by_side import Team, workers
 from pipeline.tuning import opening
 from pipeline.tuning import study as studies
 from pipeline.tuning.confirm import candidates
@@ -55,7 +56,8 @@ def trials(study: Study) -> list[tuple[Any, ...]]:
 
 def run(settings: Settings, study: Study, count: int) -> None:
     """Continue a study until it has `count` trials."""
-    run_trials(settings.changed(tune={"trials": count}), study, lambda *_: None)
+    with Team(workers(settings)) as team:
+        run_trials(settings.changed(tune={"trials": count}), study, team, lambda *_: None)
 
 
 def test_a_study_is_resumable_and_exact(

@@ -1,0 +1,1 @@
+"""A Ray cluster to train on: its nodes, started and shown."""

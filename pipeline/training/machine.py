@@ -1,0 +1,44 @@
+"""The machine that trains: this one, or those of a cluster. It is part of a cached fold's name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.base.hardware import describe, has_bfloat16, has_gpu
+
+# Images a second by precision; it gets a recipe, the images' shape, classes and precisions.
+Measure = Callable[..., dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What may change the bits of a network that is trained there, and how fast it trains."""
+
+    description: dict[str, Any]  # see `hardware.describe`
+    bfloat16: bool
+    gpu: bool
+    measure: Measure | None = field(default=None, compare=False)  # None: it is measured here
+
+
+def here() -> Machine:
+    """The machine of this process."""
+    return Machine(describe(), has_bfloat16(), has_gpu())
+
+
+_others: list[Machine] = []  # those of a cluster, if it trains
+
+
+def machines() -> list[Machine]:
+    """All that train; the first decides the precision, and names what is not trained yet."""
+    return _others or [here()]
+
+
+def trains(machine: Machine) -> None:
+    """Note that a machine of a cluster trains, and this one does not."""
+    if machine not in _others:
+        _others.append(machine)
+
+
+def forget_others() -> None:
+    """Note that this machine trains again."""
+    _others.clear()
