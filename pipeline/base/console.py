@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -46,6 +47,13 @@ def say(message: str) -> None:
 def warn(message: str) -> None:
     """Print a warning on stderr; the work continues."""
     error_console.print(f"[yellow]warning:[/] {escape(message)}")
+
+
+def stderr_into(log: Path) -> None:
+    """Let libraries that print to stderr do so into a file; warnings and errors are still seen."""
+    error_console.file = os.fdopen(os.dup(2), "w", buffering=1)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
 
 
 def _explained(error: OSError) -> str:

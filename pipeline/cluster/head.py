@@ -7,6 +7,7 @@ import typer
 
 from pipeline.base.console import interruptible, say
 from pipeline.base.errors import UserError
+from pipeline.base.paths import CACHE
 from pipeline.cluster.node import PORT, PORTS, Slots, arguments, check_free, node, own_address, stay
 from pipeline.cluster.token import make_token
 
@@ -34,9 +35,10 @@ def main(
     check_free(PORT)
     token, here = make_token(), "127.0.0.1" if local else ip or own_address()
     address = f"{here}:{PORT}"
-    command = arguments("--head", f"--node-ip-address={here}", f"--port={PORT}", slots=slots)
+    own = ["--head", "--include-dashboard=false"]
+    command = arguments(*own, f"--node-ip-address={here}", f"--port={PORT}", slots=slots)
     interruptible()
-    with suppress(KeyboardInterrupt), node(command, token) as process:
+    with suppress(KeyboardInterrupt), node(command, token, CACHE / "ray-head.log") as process:
         settings = "compute.engine=ray" + ("" if local else f" compute.address={address}")
         say(f"The cluster's head runs at {address}, see `make cluster-status`.\n")
         if not local:

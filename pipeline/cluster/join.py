@@ -9,6 +9,7 @@ import typer
 
 from pipeline.base.console import interruptible, say, warn
 from pipeline.base.errors import UserError
+from pipeline.base.paths import CACHE
 from pipeline.cluster.node import Slots, arguments, node, own_address, stay
 from pipeline.cluster.token import private, token_path
 from pipeline.training.engines.address import check_reachable
@@ -31,7 +32,7 @@ def main(
     with suppress(KeyboardInterrupt):
         while True:
             try:
-                with node(command, path) as process:
+                with node(command, path, CACHE / "ray-join.log") as process:
                     say(f"{here} is a node of the cluster at {head}; Ctrl-C takes it out")
                     joined = True
                     stay(process)

@@ -17,10 +17,8 @@ import typer
 
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
-from pipeline.base.paths import CACHE
 from pipeline.base.processor import room
 
-LOG = CACHE / "ray-node.log"
 PORT = 6379  # of the head
 # Ports of every node, so that a firewall can name them.
 MANAGER, OBJECTS, WORKERS = 6380, 6381, (10002, 10999)
@@ -65,7 +63,7 @@ def arguments(*more: str, slots: int | None) -> list[str]:
     command += [f"--num-cpus={slots or room()}", f"--object-store-memory={store}"]
     command += [f"--node-manager-port={MANAGER}", f"--object-manager-port={OBJECTS}"]
     command += [f"--min-worker-port={WORKERS[0]}", f"--max-worker-port={WORKERS[1]}"]
-    return [*command, "--disable-usage-stats", "--include-dashboard=false"]
+    return [*command, "--disable-usage-stats"]
 
 
 def check_free(port: int) -> None:
@@ -82,47 +80,52 @@ def check_free(port: int) -> None:
 
 
 @contextmanager
-def node(command: list[str], token: Path) -> Iterator[subprocess.Popen[bytes]]:
+def node(command: list[str], token: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A node's processes for the block; they are there when it begins.
+
+    Args:
+        command: see `arguments`.
+        token: the file of the cluster's token.
+        log: gets what Ray says.
 
     Raises:
         UserError: they do not start, and why.
     """
-    LOG.parent.mkdir(parents=True, exist_ok=True)
-    with LOG.open("wb") as log:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as file:
         process = subprocess.Popen(
             command,
             env=environment(token),
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=file,
+            stderr=file,
             start_new_session=True,  # Ctrl-C is for this process, which ends those
         )
     try:
-        _wait_for(process)
+        _wait_for(process, log)
         yield process
     finally:
         _end(process)
 
 
-def _wait_for(process: subprocess.Popen[bytes]) -> None:
+def _wait_for(process: subprocess.Popen[bytes], log: Path) -> None:
     until = time.monotonic() + PATIENCE
-    while STARTED not in (said := LOG.read_text(errors="replace")):
+    while STARTED not in (said := log.read_text(errors="replace")):
         if process.poll() is not None or "InvalidAuthToken" in said:
-            raise UserError(_why(said))
+            raise UserError(_why(said, log))
         if time.monotonic() > until:
-            raise UserError(f"Ray did not start within {PATIENCE:.0f} s; see {LOG}")
+            raise UserError(f"Ray did not start within {PATIENCE:.0f} s; see {log}")
         time.sleep(0.2)
 
 
-def _why(said: str) -> str:
+def _why(said: str, log: Path) -> str:
     if "InvalidAuthToken" in said:
         return "the cluster has another token; copy ~/.ray/auth_token of its head, TOKEN=that file"
     if "ersion mismatch" in said:
         start = said.index("ersion mismatch") - 1
         return " ".join(said[start:].split("\n\n")[0].split())[:300]
     lines = [line for line in said.splitlines() if line.strip()]
-    return f"Ray did not start: {lines[-1].strip() if lines else 'it said nothing'}; see {LOG}"
+    return f"Ray did not start: {lines[-1].strip() if lines else 'it said nothing'}; see {log}"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

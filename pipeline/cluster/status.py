@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
-from pipeline.base.console import console, duration, say
+from pipeline.base.console import console, duration, say, stderr_into
 from pipeline.base.errors import UserError
 from pipeline.base.paths import CACHE
 from pipeline.base.settings import load_settings
@@ -38,6 +38,7 @@ def main() -> None:
     check_reachable(address)
     from pipeline.training.engines.cluster import Cluster, RefusedError  # Ray is an extra
 
+    stderr_into(LOG)
     try:
         cluster = Cluster(address, settings.compute.gpus, LOG, code=False)
     except RefusedError as refused:

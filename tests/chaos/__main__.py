@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from filelock import FileLock, Timeout
 
-from chaos import kills, report, rot, servers, starvation, together
+from chaos import cluster, kills, report, rot, servers, starvation, together
 from chaos.experiment import Experiment, perform, read_outcomes
 from chaos.workshop import Workshop
 from pipeline.base.console import exit_code_of, say, warn
@@ -32,6 +32,7 @@ class Kind(StrEnum):
     TOGETHER = "together"
     SERVERS = "servers"
     ROT = "rot"
+    CLUSTER = "cluster"
 
 
 def experiments(count: int, seed: int, only: Kind | None) -> list[Experiment]:
@@ -41,6 +42,7 @@ def experiments(count: int, seed: int, only: Kind | None) -> list[Experiment]:
         Kind.STARVATION: starvation.experiments,
         Kind.TOGETHER: together.experiments,
         Kind.SERVERS: servers.experiments,
+        Kind.CLUSTER: cluster.experiments,
         Kind.KILLS: lambda: kills.experiments(count, seed),
     }
     return [each for kind, make in of_kind.items() if only in (None, kind) for each in make()]

@@ -2,9 +2,9 @@
 
 import os
 import shutil
+import socket
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class Node:
 
     id: str
     address: str
+    port: int  # of Ray's process there
     cpus: int
     gpus: float
 
@@ -47,7 +48,7 @@ class Cluster:
             RefusedError: there is no connection, and why.
         """
         self.gpus = gpus
-        with tempfile.TemporaryDirectory() as folder, _stderr_into(log):
+        with tempfile.TemporaryDirectory() as folder:
             if code:
                 without = shutil.ignore_patterns("__pycache__")
                 shutil.copytree(CODE, Path(folder) / CODE.name, ignore=without)
@@ -70,6 +71,7 @@ class Cluster:
             Node(
                 each["NodeID"],
                 each["NodeManagerAddress"],
+                each["NodeManagerPort"],
                 int(each["Resources"].get("CPU", 0)),
                 each["Resources"].get("GPU", 0.0),
             )
@@ -155,22 +157,11 @@ class Cluster:
         return found
 
     def up(self, node: Node) -> bool:
-        """Whether a node is still part of the cluster."""
-        return any(each.id == node.id for each in self.nodes())
-
-
-@contextmanager
-def _stderr_into(log: Path) -> Iterator[None]:
-    """Let Ray's C++ say what it says into a file."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    real, file = os.dup(2), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.dup2(file, 2)
-    try:
-        yield
-    finally:
-        os.dup2(real, 2)
-        os.close(file)
-        os.close(real)
+        """Whether a node is still there; the cluster itself notices after some seconds."""
+        with suppress(OSError):
+            socket.create_connection((node.address, node.port), 3).close()
+            return any(each.id == node.id for each in self.nodes())
+        return False
 
 
 def answer_of(reference: Any, seconds: float) -> Any:

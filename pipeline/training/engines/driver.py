@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import suppress
 from multiprocessing.connection import Client, Connection
 
+from pipeline.base.console import stderr_into
 from pipeline.base.paths import CACHE
 from pipeline.training.engines.cluster import Cluster, Node, RefusedError
 from pipeline.training.engines.lead import Lead, comparison
@@ -23,6 +24,7 @@ def drive(control: Connection, meeting: str, wanted: Wanted) -> None:
     """The child's whole life: trainers for its leader's jobs, until it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the leader gets it too, and ends this process
     end_with_leader()
+    stderr_into(LOG)
     try:
         crew = Crew(Cluster(wanted.address, wanted.gpus, LOG), wanted, meeting)
         slots = sum(crew.cluster.slots(node) for node in crew.cluster.nodes())

@@ -90,7 +90,7 @@ class Lead:
         where, said = f"on {self.node.address}", " ".join(str(error).split())
         if isinstance(error, RefusedError):
             return f"{where}: {said}"
-        if isinstance(error, OutOfMemoryError) or "memory" in said.lower():
+        if isinstance(error, OutOfMemoryError) or "running low on memory" in said:
             return f"{where}: out of memory"
         return (
             f"{where}: its process ended" if self.cluster.up(self.node) else f"{where}: node lost"
