@@ -23,6 +23,7 @@ ROW := 1
 GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo 1)
 HEAD :=
 SLOTS :=
+DRY :=
 TOKEN :=
 DATABASE := postgresql://mlflow@127.0.0.1/mlflow
 ARTIFACTS := $(HOME)/mlflow-artifacts
@@ -35,7 +36,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONSAFEPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup notebook quick repro try compare take back best deals submit ledger sync explain check-recipe doctor draw score report ui tune benchmark-tune tracking-server test test-all test-browser test-docs chaos audit lint format benchmark benchmark-speed benchmark-csv benchmark-memory cluster-head cluster-join cluster-local cluster-status lock clean-cache
+.PHONY: help setup notebook quick repro try compare take back best deals submit ledger sync explain check-recipe doctor draw score report ui tune benchmark-tune tracking-server test test-all test-browser test-docs chaos audit lint format benchmark benchmark-speed benchmark-csv benchmark-memory kaggle-train cluster-head cluster-join cluster-local cluster-status lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -191,6 +192,9 @@ benchmark-csv: setup  ## Time preprocess's reading of the CSV file against plain
 
 benchmark-memory: setup  ## Does a training's memory grow with the data? 1, 4 and 16 times the rows
 	@python -m pipeline benchmark-memory
+
+kaggle-train: setup  ## Train on Kaggle's GPU, then go on here; DRY=1 writes the script only
+	@python -m pipeline kaggle-train $(if $(DRY),--dry)
 
 cluster-local: .venv/cluster  ## Ray on this machine, a network a core or a GPU; until Ctrl-C
 	@python -m pipeline cluster-head --local $(addprefix --slots ,$(SLOTS))

@@ -162,7 +162,7 @@ def score(
         run_key=run_key(tasks, data),
         epochs=tasks[0].epochs,
         precision=tasks[0].precision,
-        machine=Machine(**machines()[0].description, cores=cores()),
+        machine=Machine(**results[0].machine, cores=cores()),
     )
 
 

@@ -16,7 +16,16 @@ STAGES: dict[str, Any] = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["
 STEPS = [*STAGES, "upload"]
 FOLDERS = {path.parent.name for path in PIPELINE.glob("*/__init__.py")}
 # They say, log, draw or check; what a stage writes does not depend on them.
-NEVER_DECIDE = {"provenance", "tracking", "report", "health", "benchmarks", "runs", "cluster"}
+NEVER_DECIDE = {
+    "provenance",
+    "tracking",
+    "report",
+    "health",
+    "benchmarks",
+    "runs",
+    "cluster",
+    "kernels",
+}
 
 
 def modules() -> dict[str, Path]:

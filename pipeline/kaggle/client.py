@@ -72,8 +72,56 @@ def limits(api: Any, slug: str) -> dict[str, int]:
     return {"today": int(answer.num_today or 0), "left": int(answer.num_allowed_now or 0)}
 
 
+def quota(api: Any) -> dict[str, float]:
+    """The seconds on Kaggle's GPUs that were used this week, and how many there are."""
+    gpu = api.quota_view().gpu_quota
+    used, allowed = (getattr(gpu, name, None) for name in ("time_used", "total_time_allowed"))
+    return {"used": _seconds(used), "allowed": _seconds(allowed)}
+
+
+def _seconds(time: Any) -> float:
+    return float(time.total_seconds()) if time is not None else 0.0
+
+
+def push(api: Any, folder: str, accelerator: str, seconds: str) -> dict[str, Any]:
+    """Run the script in a folder on Kaggle's machines; a refusal comes as an answer."""
+    answer = api.kernels_push(folder, timeout=seconds, acc=accelerator)
+    wrong = [*(answer.invalid_competition_sources or ())]
+    return {"version": int(answer.version_number or 0), "error": answer.error or "", "wrong": wrong}
+
+
+def kernel_status(api: Any, owner: str, slug: str) -> dict[str, str]:
+    """How a script's last run is. Not by the client's own method, which hides the reason."""
+    from kagglesdk.kernels.types.kernels_api_service import ApiGetKernelSessionStatusRequest
+
+    request = ApiGetKernelSessionStatusRequest()
+    request.user_name, request.kernel_slug = owner, slug
+    with api.build_kaggle_client() as kaggle:
+        answer = kaggle.kernels.kernels_api_client.get_kernel_session_status(request)
+    return {"status": answer.status.name, "message": answer.failure_message or ""}
+
+
+def kernel_output(api: Any, owner: str, slug: str) -> dict[str, Any]:
+    """The files that a script's last run left, with their addresses, and what it printed.
+
+    The client's own method writes whatever comes, under whatever name.
+    """
+    from kagglesdk.kernels.types.kernels_api_service import ApiListKernelSessionOutputRequest
+
+    request = ApiListKernelSessionOutputRequest()
+    request.user_name, request.kernel_slug, request.page_size = owner, slug, PAGE
+    with api.build_kaggle_client() as kaggle:
+        answer = kaggle.kernels.kernels_api_client.list_kernel_session_output(request)
+    found = {file.file_name: file.url for file in answer.files or ()}
+    return {"files": found, "log": answer.log or ""}
+
+
 CALLS: dict[str, Callable[..., Any]] = {
-    call.__name__: call for call in (whoami, download, files, submit, submissions, limits)
+    call.__name__: call
+    for call in (
+        *(whoami, download, files, submit, submissions, limits),
+        *(quota, push, kernel_status, kernel_output),
+    )
 }
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -29,7 +30,8 @@ from pipeline.data.layouts.tree import DescriptionError, Tree, check_member
 from pipeline.kaggle.service import ServiceError, call
 
 FETCHED = Path("experiments/cache/fetched.json")  # which files data/raw/ has, and of what
-MOUNTED = Path("/kaggle/input")  # where a Kaggle notebook has the competition's files
+# Where a Kaggle notebook has the competition's files.
+MOUNTED = Path(os.environ.get("PIPELINE_INPUT", "/kaggle/input"))
 UNPACKED_LIMIT, RATIO = 4 << 30, 100  # bytes, and times the zip's; a zip that claims more is a trap
 UNFINISHED = ".kaggle-"  # how the folder of an unfinished download in data/ begins
 

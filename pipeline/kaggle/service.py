@@ -15,6 +15,8 @@ from pipeline.base.errors import UserError
 from pipeline.base.settings import Settings
 
 SITE = "https://www.kaggle.com"
+COUNTS = ("CreateSubmission", "SaveKernel")
+KERNEL_CALLS = {"push", "kernel_status", "kernel_output", "quota"}
 LONGEST_WAIT = 300.0  # seconds; if the service asks for more, the user decides
 NO_CREDENTIALS = (
     "no Kaggle credentials found: put a token in KAGGLE_API_TOKEN or ~/.kaggle/access_token, "
@@ -112,8 +114,8 @@ def _wait(child: subprocess.Popen[bytes], limit: float, progress: Callable[[], i
 def _error(settings: Settings, name: str, answer: dict[str, Any]) -> ServiceError:
     """A call's fault as an error: what happened, and what to do."""
     fault, reason = answer["fault"], _plain(answer["reason"])
-    # Only one of the service's methods makes a submission; before it, nothing has counted.
-    unclear = answer.get("step", "CreateSubmission") == "CreateSubmission"
+    # Two of the methods make a submission, or start a run; before them, nothing has counted.
+    unclear = answer.get("step", COUNTS[0]) in COUNTS
     match fault:
         case "credentials":
             return ServiceError(NO_CREDENTIALS)
@@ -129,6 +131,11 @@ def _error(settings: Settings, name: str, answer: dict[str, Any]) -> ServiceErro
     code = answer.get("code", 401)  # without one, the client itself refused the token
     if code >= 500:
         return ServiceError(f"Kaggle has a fault ({code}, {name})", unclear=unclear, after=0)
+    if name in KERNEL_CALLS and code in (403, 404):
+        return ServiceError(
+            f"Kaggle refuses ({code}, {reason}): running scripts on its GPUs needs an account with "
+            f"a verified phone number ({SITE}/settings) and the competition's rules accepted"
+        )
     return _refusal(str(settings.competition.slug), code, reason, answer.get("after", ""))
 
 

@@ -64,8 +64,11 @@ def cache_folder() -> Path:
         return Path(repo.cache.local.path).resolve().parents[1]
 
 
-def reproduce() -> int:
+def reproduce(targets: list[str] | None = None) -> int:
     """Run the stages that are out of date, as `dvc repro` does, without its closing advice.
+
+    Args:
+        targets: the last stages to run; all, if none are given.
 
     Returns:
         The exit code: 0, 130 after Ctrl-C, else 1; the stage that failed has said why.
@@ -77,7 +80,7 @@ def reproduce() -> int:
     _quiet()
     try:
         with Repo() as repo:
-            repo.reproduce()
+            repo.reproduce(targets)
     except DvcException as error:
         cause = error.__cause__
         if not isinstance(cause, StageCmdFailedError):

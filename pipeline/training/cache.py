@@ -27,7 +27,7 @@ from pipeline.data.arrays import Data
 from pipeline.network.checkpoint import Epoch
 from pipeline.network.task import Task
 from pipeline.training.fingerprint import fingerprint
-from pipeline.training.machine import machines
+from pipeline.training.machine import Machine, machines
 from pipeline.training.write_fold import FILES, Written, write_fold
 
 # Of a process that has trained, bytes: each network leaves some memory behind.
@@ -46,6 +46,7 @@ class Result:
     history: list[Epoch]
     seconds: float
     model: Path  # a .keras file
+    machine: dict[str, Any]  # where it was trained, see `hardware.describe`
 
 
 def run_tasks(
@@ -56,18 +57,19 @@ def run_tasks(
     A task that was finished before is read from the cache, and `report` is not called for it.
     """
     for task in tasks:
-        folder = in_cache(task, data)
-        if folder is None:
+        if not in_cache(task, data):
             _restart_if_large()
             folder = CACHE / fingerprint(task, data)
             train_into(folder, task, partial(write_fold, task, data, report=partial(report, task)))
-        yield _read(task, data, folder)
+        yield _read(task, data)
 
 
-def in_cache(task: Task, data: Data) -> Path | None:
-    """A task's folder, if it was finished before, by whichever of the machines that train."""
-    folders = (CACHE / fingerprint(task, data, machine) for machine in machines())
-    return next(filter(finished, folders), None)
+def in_cache(task: Task, data: Data) -> Machine | None:
+    """The first of the machines by which a task was finished before; None if by none."""
+    for machine in machines():
+        if finished(CACHE / fingerprint(task, data, machine)):
+            return machine
+    return None
 
 
 def train_into(folder: Path, task: Task, train: Callable[[Path], Written]) -> None:
@@ -134,7 +136,9 @@ def _train(folder: Path, train: Callable[[Path], Written]) -> None:
         checkpoint.unlink()
 
 
-def _read(task: Task, data: Data, folder: Path) -> Result:
+def _read(task: Task, data: Data) -> Result:
+    machine = in_cache(task, data) or machines()[0]
+    folder = CACHE / fingerprint(task, data, machine)
     done = json.loads((folder / "done.json").read_text())
     return Result(
         fingerprint=folder.name,
@@ -144,4 +148,5 @@ def _read(task: Task, data: Data, folder: Path) -> Result:
         history=done["history"],
         seconds=done["seconds"],
         model=folder / "model.keras",
+        machine=machine.description,
     )

@@ -16,5 +16,5 @@ def main() -> None:
     for name in settings.recipes:
         recipe = load_recipe(name, Tuned.read(name).values if Tuned.exists(name) else {})
         tasks = fold_tasks(settings, name, recipe, len(data.classes))
-        known[name] = sum(in_cache(task, data) is not None for task in tasks)
+        known[name] = sum(bool(in_cache(task, data)) for task in tasks)
     print(json.dumps(known))

@@ -4,8 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.base.digests import sha256_json
+from pipeline.base.files import read_json, write_json
 from pipeline.base.hardware import describe, has_bfloat16, has_gpu
+from pipeline.base.paths import CACHE
 
+BROUGHT = CACHE / "machines"
 # Images a second by precision; it gets a recipe, the images' shape, classes and precisions.
 Measure = Callable[..., dict[str, float]]
 
@@ -29,8 +33,22 @@ _others: list[Machine] = []  # those of a cluster, if it trains
 
 
 def machines() -> list[Machine]:
-    """All that train; the first decides the precision, and names what is not trained yet."""
-    return _others or [here()]
+    """All that train, or have trained what was brought here.
+
+    The first decides the precision, and names what is not trained yet.
+    """
+    return [*(_others or [here()]), *_brought()]
+
+
+def bring(machine: Machine) -> None:
+    """Note a machine elsewhere whose folds are put into the cache."""
+    known = {"description": machine.description, "bfloat16": machine.bfloat16, "gpu": machine.gpu}
+    write_json(BROUGHT / f"{sha256_json(known)[:16]}.json", known)
+
+
+def _brought() -> list[Machine]:
+    paths = sorted(BROUGHT.glob("*.json"))
+    return [Machine(**read_json(path)) for path in paths]
 
 
 def trains(machine: Machine) -> None:

@@ -96,7 +96,7 @@ class Team:
 
     def _add(self, jobs: list[Job]) -> None:
         for task, data in jobs:
-            known = in_cache(task, data) is not None
+            known = bool(in_cache(task, data))
             self.mine.append(self.board.add((task, data), waits=not known))
             if known:
                 self._settle(self.mine[-1])

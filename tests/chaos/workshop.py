@@ -23,8 +23,11 @@ LINKED = (".dvc/cache", ".git/objects", "data")
 class Workshop:
     """Makes projects: the undisturbed run once, by stages, and a copy of it for an experiment."""
 
-    def __init__(self, folder: Path, random: Random, stages: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, folder: Path, random: Random, stages: tuple[str, ...] = (), epochs: int = 40
+    ) -> None:
         self.folder, self.random, self.stages = folder, random, stages or tuple(TARGETS)
+        self.epochs = epochs
         self.base = folder / f"base-{_digest()}"
         self.current: list[Project] = []
 
@@ -45,7 +48,7 @@ class Workshop:
         params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
         params["recipes"], params["preprocess"]["folds"] = ["tiny"], 2
         copy_checkout(work, params)
-        write_params(work, compute={"workers": 2})
+        write_params(work, compute={"workers": 2}, train={"epochs": self.epochs})
         for stage in self.stages:
             self._keep(work, stage)
             project.repro(TARGETS[stage])

@@ -38,6 +38,10 @@ class Kaggle:
     status: str = "COMPLETE"
     score: str = "0.99100"
     port: int = 0
+    statuses: list[str] = field(default_factory=list)  # of a script's run, in turn; then COMPLETE
+    scripts: list[dict[str, Any]] = field(default_factory=list)  # that were sent
+    output: dict[str, bytes] = field(default_factory=dict)  # what a run leaves
+    used: int = 3600  # seconds of GPU time, of 30 hours
 
     def zipped(self, fault: str) -> bytes:
         """The files as a zip, unsafe or damaged as the fault says."""
@@ -201,6 +205,47 @@ class Handler(BaseHTTPRequestHandler):
         made = len(self.kaggle.submissions)
         self.reply({"numToday": made, "numTotal": made, "numAllowedNow": self.kaggle.left})
 
+    def GetAcceleratorQuotaStatistics(self, request: Any, fault: str) -> None:  # noqa: N802
+        quota = {"timeUsed": f"{self.kaggle.used}s", "totalTimeAllowed": "108000s"}
+        self.reply({"gpuQuota": quota})
+
+    def SaveKernel(self, request: Any, fault: str) -> None:  # noqa: N802
+        self.kaggle.scripts.append(request)
+        if fault == "lost":
+            self.drop()
+            return
+        answer = {"ref": request["slug"], "versionNumber": len(self.kaggle.scripts)}
+        if fault == "refused":
+            answer["error"] = "Maximum batch GPU session count reached"
+        if fault == "unknown":
+            answer["invalidCompetitionSources"] = request["competitionDataSources"]
+        self.reply(answer)
+
+    def GetKernelSessionStatus(self, request: Any, fault: str) -> None:  # noqa: N802
+        status = self.kaggle.statuses.pop(0) if self.kaggle.statuses else "COMPLETE"
+        self.reply({"status": status, "failureMessage": "" if status == "COMPLETE" else "its cell"})
+
+    def ListKernelSessionOutput(self, request: Any, fault: str) -> None:  # noqa: N802
+        files = [
+            {"url": f"http://localhost/output/{name}?Signature=planted-signature", "fileName": name}
+            for name in self.kaggle.output
+        ]
+        log = json.dumps([{"stream_name": "stderr", "time": 1.0, "data": "no space left"}])
+        self.reply({"files": files, "log": log})
+
+    def send_output(self, name: str, fault: str) -> None:
+        content = self.kaggle.output[name]
+        if fault == "forbidden":
+            self.reply(b"<Error>AccessDenied</Error>", 403)
+        elif fault == "cut":
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+            self.drop()
+        else:
+            self.reply(content)
+
     def do_PUT(self) -> None:
         content = self.body()
         if not self.does_wrong(self.kaggle.next_fault("PUT")):
@@ -212,6 +257,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.does_wrong(fault):
             return
         fault = fault.rstrip("!")
+        path = urlsplit(self.path).path
+        if path.startswith("/output/"):
+            self.send_output(path.removeprefix("/output/"), fault)
+            return
         if fault == "html":
             self.reply(b"<html>Sign in</html>", Content_Type="text/html")
             return

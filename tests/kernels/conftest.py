@@ -1,0 +1,5 @@
+"""The stand-in of Kaggle's service."""
+
+from support.kaggle_project import kaggle
+
+__all__ = ["kaggle"]
