@@ -144,7 +144,7 @@ else
 	@python -m pytest -q tests/$(ONLY)
 endif
 
-test-all: setup test-browser  ## All tests, the slow ones too: every fault, other places, servers
+test-all: setup .venv/cluster test-browser  ## All tests, the slow ones too: every fault, other places, servers
 	@python -m pytest -q -m "not browser"
 
 test-browser: setup  ## Open a run's report and the MLflow UI in Chromium; post a digit to the model

@@ -90,7 +90,7 @@ def reproduce(targets: list[str] | None = None) -> int:
 
 
 def checkout() -> None:
-    """Put the outputs that dvc.lock names in place, from DVC's cache.
+    """Put the outputs that dvc.lock names in place, from DVC's cache, or from its remote.
 
     Raises:
         UserError: the cache does not have them all.
@@ -101,6 +101,8 @@ def checkout() -> None:
     _quiet()
     try:
         with Repo() as repo:
+            if repo.config["core"].get("remote"):  # what a colleague has pushed
+                repo.fetch()
             repo.checkout(force=True)
     except DvcException as error:
         raise UserError(f"DVC: {str(error)[:300]}; `make repro` makes what is missing") from None

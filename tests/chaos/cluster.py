@@ -62,6 +62,7 @@ def experiments() -> list[Experiment]:
 def _in_shop(run: Callable[[Workshop], dict[str, Any]], shop: Workshop) -> dict[str, Any]:
     """Run in a workshop of its own: a fold must last until the other machine trains too."""
     own = Workshop(shop.folder / "cluster", shop.random, epochs=EPOCHS)
+    own.folder.mkdir(exist_ok=True)
     own.make_base()
     return run(own)
 

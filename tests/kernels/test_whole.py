@@ -1,5 +1,7 @@
 """`make kaggle-train` in whole: the script run as Kaggle runs it, its folds, and the submission."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -80,3 +82,33 @@ def test_the_script_makes_the_folds_of_the_local_engine_and_the_rest_is_done_her
     metrics = (here / "experiments/train/tiny/metrics.json").read_text()
     assert "OMP_SCHEDULE" in metrics  # where they were trained
     assert REPOSITORY.as_posix() not in sent["text"]
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_the_pipeline_in_a_folder_laid_out_as_kaggles(tmp_path: Path) -> None:
+    inside, working = tmp_path / "input", tmp_path / "working"
+    project = checkout(inside / "project")
+    rows = {"train": 120, "test": 40}
+    write_competition(project, "digit-recognizer-kaggle", source="kaggle", rows=rows)
+    data = inside / "digit-recognizer"
+    data.mkdir()
+    working.mkdir()
+    for name, content in tables().items():
+        (data / name).write_bytes(content)
+    cells = json.loads((REPOSITORY / "notebooks/kaggle.ipynb").read_text())["cells"]
+    code = "\n".join("".join(each["source"]) for each in cells if each["cell_type"] == "code")
+    binaries = Path(sys.executable).parent
+    environment = {
+        **os.environ,
+        "PIPELINE_INPUT": str(inside),
+        "PIPELINE_WORK": str(tmp_path / "work"),
+        "MAKEFLAGS": f"-o .venv/ready BIN={binaries}",  # not set up again for the test
+        "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=working, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (working / "submission.csv").read_text().startswith("ImageId,Label\n1,")
+    assert (working / "report.html").exists()
+    assert "using the files in" in done.stdout
