@@ -26,14 +26,21 @@ SLOTS :=
 DRY :=
 TOKEN :=
 DATABASE := postgresql://mlflow@127.0.0.1/mlflow
-ARTIFACTS := $(HOME)/mlflow-artifacts
+ARTIFACTS :=
+RECIPES :=
 BIN := .venv/bin
+# What a user gives reaches commands through the environment: the shell never runs a part of it.
+GIVEN := PORT BEST SEEDS DEALS QUICK NETWORKS KILLS SEED RECIPE RECIPES TRIALS ONLY NAME SET MESSAGE \
+  FORCE ROW DATABASE ARTIFACTS HEAD TOKEN SLOTS
+$(foreach name,$(GIVEN),$(eval export GIVEN_$(name) = $$(value $(name))))
+unexport $(GIVEN)
 # Compiled at once: TensorFlow is then imported in 4 s instead of 11, also where Python may not write.
 INSTALL = uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r
 export PATH := $(abspath $(BIN)):$(PATH)
 export UV_PYTHON_DOWNLOADS := never
+export PIP_USER := 0
 # Settings of the shell that would hide this project from its own Python, or install elsewhere.
-unexport PYTHONSAFEPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
+unexport PYTHONSAFEPATH PYTHONHOME PYTHONWARNINGS PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
 
 .DEFAULT_GOAL := help
 .PHONY: help setup notebook quick repro try compare take back best deals submit ledger sync explain check-recipe doctor draw score report ui tune benchmark-tune tracking-server test test-all test-browser test-docs chaos audit lint format benchmark benchmark-speed benchmark-csv benchmark-memory kaggle-train cluster-head cluster-join cluster-local cluster-status lock clean-cache
@@ -64,38 +71,37 @@ quick: setup  ## The whole road in two minutes: data, training, submission file,
 repro: setup  ## The full run: data, tuning, training, blend, submission file, score, report
 	@python -m pipeline repro
 
-try: export TRY_CHANGES = $(value SET)
 try: setup  ## An experiment in a folder apart: make try NAME=longer SET="train.epochs=30"
-	@test -n "$(NAME)" || { echo "NAME=... is missing: make try NAME=longer SET='train.epochs=30'"; exit 1; }
-	@python -m pipeline try "$(NAME)" --set "$$TRY_CHANGES"
+	@test -n "$$GIVEN_NAME" || { echo "NAME=... is missing: make try NAME=longer SET='train.epochs=30'"; exit 1; }
+	@python -m pipeline try "$$GIVEN_NAME" --set "$$GIVEN_SET"
 
 compare: setup  ## Every result in one table: what changed, scores, whether it is chance
 	@python -m pipeline compare
 
 take: setup  ## Put a result in place: make take NAME=longer
-	@test -n "$(NAME)" || { echo "NAME=... is missing; make compare lists the results"; exit 1; }
-	@python -m pipeline take "$(NAME)"
+	@test -n "$$GIVEN_NAME" || { echo "NAME=... is missing; make compare lists the results"; exit 1; }
+	@python -m pipeline take "$$GIVEN_NAME"
 
 back: setup  ## Return to the result before
 	@python -m pipeline back
 
 best: setup  ## The long run, resumable, in a folder apart; then: make take NAME=best
-	@python -m pipeline try best --replace --set "$(BEST)"
+	@python -m pipeline try best --replace --set "$$GIVEN_BEST"
 
 deals: setup  ## Is CV honest? The pipeline on other splits of the digits; QUICK="train.epochs=6"
 	@python -m pipeline check
-	@python -m pipeline deals $(DEALS) $(addprefix -S ,$(QUICK))
+	@set -f; python -m pipeline deals $$GIVEN_DEALS --set "$$GIVEN_QUICK"
 
 tune: setup  ## A long study of one recipe, into experiments/studies: RECIPE=compact TRIALS=100
 	@python -m pipeline check
 	@dvc repro -q preprocess
-	@python -m pipeline tune $(RECIPE) --study --trials $(TRIALS)
+	@python -m pipeline tune "$$GIVEN_RECIPE" --study --trials "$$GIVEN_TRIALS"
 
 explain: setup  ## A training image, what each member says of it, its neighbours: ROW=1234
-	@python -m pipeline explain $(ROW)
+	@python -m pipeline explain "$$GIVEN_ROW"
 
 check-recipe: setup  ## Print a recipe's network, and train one small step: RECIPE=mine
-	@python -m pipeline models $(RECIPE)
+	@python -m pipeline models "$$GIVEN_RECIPE"
 
 ledger: setup  ## What was sent, from which code, with its scores
 	@python -m pipeline upload --ledger
@@ -103,15 +109,15 @@ ledger: setup  ## What was sent, from which code, with its scores
 sync: setup  ## Get pending scores from Kaggle, and submissions made elsewhere
 	@python -m pipeline upload --sync
 
-submit: export SUBMIT_MESSAGE = $(value MESSAGE)
 submit: setup  ## Send submissions/submission.csv, once: make submit MESSAGE="wider network"
-	@python -m pipeline upload --message "$$SUBMIT_MESSAGE" $(addprefix --force ,$(FORCE)) $(if $(NAME),--name "$(NAME)")
+	@set -f; for each in $$GIVEN_FORCE; do set -- "$$@" --force "$$each"; done; \
+	  python -m pipeline upload --message "$$GIVEN_MESSAGE" --name "$$GIVEN_NAME" "$$@"
 
 doctor: setup  ## Show what is ready and what is not: packages, processor, MLflow, Kaggle
 	@python -m pipeline doctor
 
 draw: setup  ## Draw a digit in the browser and see what each member makes of it; PORT=5001
-	@python -m pipeline draw --port $(PORT)
+	@python -m pipeline draw --port "$$GIVEN_PORT"
 
 score: setup  ## Print the scores of the last run again
 	@python -m pipeline score
@@ -124,24 +130,24 @@ notebook: setup  ## Open notebooks/explore.ipynb: the data, the errors, the runs
 	@jupyter notebook notebooks/explore.ipynb
 
 ui: setup  ## Browse the runs in MLflow, on this machine only; PORT=5001 for another port
-	@python -m pipeline ui --port $(PORT)
+	@python -m pipeline ui --port "$$GIVEN_PORT"
 
 tracking-server: setup  ## MLflow for a team: DATABASE=postgresql://user@host/mlflow ARTIFACTS=folder
 	@$(INSTALL) requirements/server.txt
 	@MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server \
-	  --backend-store-uri "$(DATABASE)" --artifacts-destination "$(ARTIFACTS)" \
-	  --host 127.0.0.1 --port $(PORT) --workers 2
+	  --backend-store-uri "$$GIVEN_DATABASE" --artifacts-destination "$${GIVEN_ARTIFACTS:-$$HOME/mlflow-artifacts}" \
+	  --host 127.0.0.1 --port "$$GIVEN_PORT" --workers 2
 
 test: setup  ## Lint, check types, run the tests with coverage; ONLY=network runs one folder's
 	@ruff check -q .
 	@ruff format -q --check .
-ifeq ($(ONLY),)
+ifeq ($(value ONLY),)
 	@coverage erase
 	@mypy & types=$$!; COVERAGE_FILE=$(abspath .coverage) coverage run -m pytest -q && wait $$types
 	@coverage combine -q
 	@coverage report
 else
-	@python -m pytest -q tests/$(ONLY)
+	@python -m pytest -q "tests/$$GIVEN_ONLY"
 endif
 
 test-all: setup .venv/cluster test-browser  ## All tests, the slow ones too: every fault, other places, servers
@@ -156,8 +162,8 @@ test-docs: setup  ## Write the tables in docs/ and tests/snapshots/ that the slo
 	@python -m pytest -q -n0 -m "not browser" --write-docs tests/health/test_bad_input.py tests/kaggle
 
 chaos: setup  ## Break the real pipeline on a slice, hours, resumable; ONLY=rot, NAME=one again
-	@PYTHONPATH=tests python -m chaos --kills $(KILLS) --seed $(SEED) $(ONLY:%=--only %) \
-	  $(NAME:%=--name '%')
+	@PYTHONPATH=tests python -m chaos --kills "$$GIVEN_KILLS" --seed "$$GIVEN_SEED" \
+	  $${GIVEN_ONLY:+--only "$$GIVEN_ONLY"} --name "$$GIVEN_NAME"
 
 audit: setup  ## Check pinned versions, licences and known vulnerabilities; list what cannot be checked
 	@$(INSTALL) requirements/audit.txt
@@ -175,16 +181,16 @@ format: setup  ## Format the code
 benchmark: setup  ## Run recipes as published, score and time them; RECIPES="ghouzam deotte", SEEDS=3
 	@python -m pipeline check
 	@dvc repro -q preprocess
-	@python -m pipeline benchmark $(RECIPES) --seeds $(SEEDS) --networks $(NETWORKS)
-	@python -m pipeline benchmark-speed $(RECIPES)
+	@set -f; python -m pipeline benchmark $$GIVEN_RECIPES --seeds "$$GIVEN_SEEDS" --networks "$$GIVEN_NETWORKS"
+	@set -f; python -m pipeline benchmark-speed $$GIVEN_RECIPES
 
 benchmark-speed: setup  ## Time recipes against stock Keras; the machine should be idle
 	@dvc repro -q preprocess
-	@python -m pipeline benchmark-speed $(RECIPES)
+	@set -f; python -m pipeline benchmark-speed $$GIVEN_RECIPES
 
 benchmark-tune: setup  ## What pruning saves and costs; whether short trials rank like long ones
 	@dvc repro -q preprocess
-	@python -m pipeline benchmark-tune $(RECIPE)
+	@python -m pipeline benchmark-tune "$$GIVEN_RECIPE"
 
 benchmark-csv: setup  ## Time preprocess's reading of the CSV file against plain pandas
 	@dvc repro -q download
@@ -194,17 +200,18 @@ benchmark-memory: setup  ## Does a training's memory grow with the data? 1, 4 an
 	@python -m pipeline benchmark-memory
 
 kaggle-train: setup  ## Train on Kaggle's GPU, then go on here; DRY=1 writes the script only
-	@python -m pipeline kaggle-train $(if $(DRY),--dry)
+	@python -m pipeline kaggle-train $(if $(value DRY),--dry)
 
 cluster-local: .venv/cluster  ## Ray on this machine, a network a core or a GPU; until Ctrl-C
-	@python -m pipeline cluster-head --local $(addprefix --slots ,$(SLOTS))
+	@python -m pipeline cluster-head --local $${GIVEN_SLOTS:+--slots "$$GIVEN_SLOTS"}
 
 cluster-head: .venv/cluster  ## The first of several machines that train together; until Ctrl-C
-	@python -m pipeline cluster-head $(addprefix --slots ,$(SLOTS))
+	@python -m pipeline cluster-head $${GIVEN_SLOTS:+--slots "$$GIVEN_SLOTS"}
 
 cluster-join: .venv/cluster  ## Another of them: HEAD=10.0.0.1:6379 TOKEN=a copy of its token file
-	@test -n "$(HEAD)" || { echo "HEAD=... is missing; make cluster-head prints the whole line"; exit 1; }
-	@python -m pipeline cluster-join --head "$(HEAD)" $(if $(TOKEN),--token "$(TOKEN)") $(addprefix --slots ,$(SLOTS))
+	@test -n "$$GIVEN_HEAD" || { echo "HEAD=... is missing; make cluster-head prints the whole line"; exit 1; }
+	@python -m pipeline cluster-join --head "$$GIVEN_HEAD" $${GIVEN_TOKEN:+--token "$$GIVEN_TOKEN"} \
+	  $${GIVEN_SLOTS:+--slots "$$GIVEN_SLOTS"}
 
 cluster-status: .venv/cluster  ## Nodes, slots, and what trains where
 	@python -m pipeline cluster-status

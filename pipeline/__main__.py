@@ -9,6 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from pipeline.base.console import exit_code_of
 from pipeline.base.errors import UserError, did_you_mean, quoted
+from pipeline.base.surroundings import set_aside
 
 
 class Command(NamedTuple):
@@ -111,4 +112,5 @@ def _pipeline(context: typer.Context) -> None:
 
 
 if __name__ == "__main__":
+    set_aside()
     sys.exit(exit_code_of(lambda: app(standalone_mode=False)))

@@ -51,6 +51,7 @@ from pipeline.kaggle.submissions import (
     wait_for_score,
 )
 from pipeline.provenance.history import folder_of, keep_revision
+from pipeline.provenance.snapshot import need_git
 
 CODE_ONLY = (
     "{} is a code competition: it takes submissions from Kaggle notebooks alone; docs/submit.md, "
@@ -162,6 +163,7 @@ def submit(
 ) -> None:
     """Check, show, send, wait."""
     row = describe_file(settings, message)
+    need_git()
     show(settings, row, read_ledger())
     with ledger_locked():  # between this look at the ledger and the row in it, no other may send
         rows = read_ledger()
@@ -213,6 +215,7 @@ def in_folder_of(name: str) -> None:
     Raises:
         UserError: there is no such folder.
     """
+    need_git()
     project = folder_of(name)
     arguments = [*sys.argv[1:], "--name", ""]  # the last one counts
     given = {"PIPELINE_ROOT": str(Path.cwd()), "PIPELINE_EXPERIMENT": name}

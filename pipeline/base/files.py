@@ -22,6 +22,14 @@ JSON_LIMIT = 1 << 24  # bytes
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
+def remove(path: Path) -> None:
+    """Remove a folder with all that is in it, or whatever else is in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def open_file(path: Path) -> BufferedReader:
     """Open a file to read its bytes.
 

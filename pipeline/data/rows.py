@@ -20,9 +20,11 @@ def stratified_slice(strata: np.ndarray, rows: int | None, seed: int, setting: s
     if rows is None or rows > len(strata) - len(counts):
         return np.arange(len(strata))
     if rows < len(counts) or counts.min() < 2:
+        small = counts.min() < 2
+        hint = "label more of its class, or set tune.trials: 0" if small else "take more"
         raise UserError(
             f"params.yaml: {setting}: {rows} rows of {len(strata)} cannot keep the shares of "
-            f"{len(counts)} groups of rows, the smallest of {counts.min()}; take more"
+            f"{len(counts)} groups of rows, the smallest of {counts.min()}; {hint}"
         )
     # Imported here: scikit-learn takes seconds, and a bad file is refused before.
     from sklearn.model_selection import train_test_split

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.base.console import warn
 from pipeline.base.settings import load_settings
+from pipeline.health.surroundings import check_needed
 from pipeline.recipes.files import load_recipe
 
 LOCK = Path(".dvc/tmp/rwlock")  # what each running dvc reads and writes
@@ -31,7 +32,8 @@ def clear_lock() -> None:
 
 
 def main() -> None:
-    """Check params.yaml and the recipes it lists; print nothing if they are good."""
+    """Check params.yaml, its recipes, and what a run needs; print nothing if all is good."""
     for name in load_settings().recipes:
         load_recipe(name)
+    check_needed()
     clear_lock()

@@ -18,11 +18,12 @@ from rich.table import Table
 
 from pipeline.base.competition import KAGGLE
 from pipeline.base.console import console
-from pipeline.base.errors import UserError
+from pipeline.base.errors import UserError, one_line
 from pipeline.base.locks import LOCKS
 from pipeline.base.paths import DATABASE
 from pipeline.base.settings import OFF, Settings, load_settings
 from pipeline.data.arrays import known_classes
+from pipeline.health.surroundings import troubles
 from pipeline.kaggle.service import call
 from pipeline.recipes.files import load_recipe
 from pipeline.training.speed import in_words, known_speeds, speed_file
@@ -51,6 +52,11 @@ def _python() -> Iterator[Finding]:
             other.append(f"{wanted.name} {found} for {wanted.specifier}")
     text = f"Python {platform.python_version()}, {pinned} packages as pinned"
     yield "packages", GOOD if not other else BAD, ", ".join(other[:3]) or text
+
+
+def _surroundings() -> Iterator[Finding]:
+    for name, trouble, needed in troubles():
+        yield name, (BAD if needed else ASIDE) if trouble else GOOD, trouble or "as it should be"
 
 
 def _machine() -> Iterator[Finding]:
@@ -110,11 +116,14 @@ def _tracking(settings: Settings) -> Iterator[Finding]:
     code = (
         "from pipeline.base.settings import load_settings;"
         "from pipeline.tracking.submissions import open_store;"
-        "open_store(load_settings()); print('answers')"
+        "open_store(load_settings(), look=True); print('answers')"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    answers = found.stdout.strip() == "answers"
-    yield "MLflow", GOOD if answers else BAD, where if answers else f"{where} does not answer"
+    if found.stdout.strip().endswith("answers"):
+        yield "MLflow", GOOD, where
+        return
+    why = (found.stderr.strip().splitlines() or ["no reason given"])[-1]
+    yield "MLflow", BAD, f"{where} does not answer: {one_line(why)[:200]}"
 
 
 def _processes() -> Iterator[Finding]:
@@ -175,6 +184,7 @@ def findings() -> Iterator[Finding]:
     looks: list[Callable[[], Iterator[Finding]]] = [
         _python,
         _machine,
+        _surroundings,
         lambda: _speed(settings),
         _processes,
         lambda: _tracking(settings),

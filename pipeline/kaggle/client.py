@@ -5,19 +5,20 @@ variable for configuration. So `service.py` calls it from outside, can end it, a
 in a file.
 """
 
-import codecs
 import json
 import os
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pipeline.kaggle.credentials import secrets, token_files, wrong_file
+
 CREDENTIALS = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR")
 KEPT = (*CREDENTIALS, "KAGGLE_API_ENVIRONMENT")
 PAGE = 200
+OF_CREDENTIALS = ("credentials", "token", "config", "answer")  # faults that a file may be behind
 
 
 def _plain(submission: Any) -> dict[str, Any]:
@@ -125,53 +126,6 @@ CALLS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _token_files() -> list[Path]:
-    folder = Path(os.environ.get("KAGGLE_CONFIG_DIR") or Path.home() / ".kaggle")
-    named = os.environ.get("KAGGLE_API_TOKEN", "")  # a token, or the path of one
-    paths = [folder / "access_token", Path.home() / ".kaggle/access_token", folder / "kaggle.json"]
-    return [*paths, Path(named)] if 0 < len(named) < 200 else paths
-
-
-def _wrong_file() -> str:
-    """What is wrong with a file of credentials that the client passes over; empty if none is."""
-    folder = _token_files()[2].parent
-    path = folder / "kaggle.json"
-    for name in ("access_token.txt", "access_token.json", "kaggle.json.txt", "kaggle (1).json"):
-        if (folder / name).is_file():
-            wanted = "access_token" if name.startswith("access") else "kaggle.json"
-            return f"{folder / name}: rename it to {wanted}"
-    if not path.is_file():
-        return ""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        return f"{path} cannot be read: {error.strerror}"
-    if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return f"{path} begins with a byte order mark; save it as UTF-8 without one"
-    try:
-        read = json.loads(content)
-    except ValueError:
-        bare = len(content.split()) == 1 and b"{" not in content
-        what = "holds a bare token; rename it to access_token" if bare else "is no JSON"
-        return f"{path} {what}"
-    known = isinstance(read, dict) and {"username", "key"} <= {*read}
-    return "" if known else f"{path} lacks username or key; make a new one at kaggle.com, Settings"
-
-
-def _secrets() -> list[str]:
-    """What no answer may contain: tokens and keys, from the environment and from files."""
-    found = [os.environ.get(name, "") for name in ("KAGGLE_API_TOKEN", "KAGGLE_KEY")]
-    for path in _token_files():
-        try:
-            text = path.read_text()
-        except (OSError, ValueError):
-            continue
-        found += [text.strip(), *re.findall(r'"key"\s*:\s*"([^"]+)"', text)]
-    # As it is, as Python shows it, and each of its lines.
-    found += [form for each in found for form in (repr(each)[1:-1], *each.split())]
-    return sorted({secret for secret in found if len(secret) > 2}, key=len, reverse=True)
-
-
 def _http_fault(error: Any) -> dict[str, Any]:
     """An error of the service: its code, which may come under HTTP 200, and how long to wait."""
     response = error.response
@@ -209,10 +163,8 @@ def _attempt(call: str, arguments: list[str]) -> dict[str, Any]:
         return {"value": CALLS[call](api, *arguments)}
     except SystemExit:
         has_token = os.environ.get("KAGGLE_API_TOKEN") or any(
-            path.is_file() for path in _token_files()[:2]
+            path.is_file() for path in token_files()[:2]
         )
-        if not has_token and (wrong := _wrong_file()):
-            return {"fault": "file", "reason": wrong}
         return {"fault": "token" if has_token else "credentials", "reason": ""}
     except HTTPError as error:
         return _http_fault(error) | {"step": _step(error)}
@@ -234,7 +186,10 @@ def answer(call: str, arguments: list[str]) -> dict[str, Any]:
         else:
             del os.environ[name]
     found = _attempt(call, arguments)
-    for secret in _secrets() if "reason" in found else ():
+    if found.get("fault") in OF_CREDENTIALS or found.get("code") == 401:
+        wrong = wrong_file()
+        found = {"fault": "file", "reason": wrong} if wrong else found
+    for secret in secrets() if "reason" in found else ():
         found["reason"] = found["reason"].replace(secret, "...")
     return found
 

@@ -84,7 +84,7 @@ def mount(competition: Competition) -> Path | None:
 
 
 def _fetched(competition: Competition) -> dict[str, object]:
-    wanted = competition.model_dump(include={"slug", "images", "labels", "submission"})
+    wanted = [competition.slug, _named(competition)]
     digests = {path.name: sha256_file(path) for path in sorted(RAW.iterdir())}
     return {"of": sha256_json(wanted), "sha256": digests}
 
@@ -111,7 +111,7 @@ def _look_first(settings: Settings) -> None:
             raise
         return  # it did not answer; the download says more
     names = [str(name).lower() for name in listed["names"]]
-    if not listed["all"] or not names:
+    if not listed["all"] or not names or any(name.endswith((".zip", ".7z")) for name in names):
         return
     stems = {part.split(".")[0] for name in names for part in PurePosixPath(name).parts}
     for key, name in _named(competition).items():

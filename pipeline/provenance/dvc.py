@@ -11,6 +11,7 @@ from pipeline.base.yaml_file import read_yaml
 
 LOCK = Path("dvc.lock")
 LONGEST = 1 << 24  # bytes of dvc.lock, which DVC writes
+HINT = "delete it and run `make repro`, which trains nothing twice"
 
 
 def status() -> dict[str, Any] | None:
@@ -32,7 +33,7 @@ def pending() -> list[str]:
     Raises:
         UserError: dvc.yaml or dvc.lock cannot be read.
     """
-    _check_lock()
+    check_lock()
     import networkx  # type: ignore[import-untyped]
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -47,7 +48,8 @@ def pending() -> list[str]:
                     affected.append(stage.addressing)
             return affected
     except DvcException as error:
-        raise UserError(f"DVC: {first_line(error)}") from None
+        hint = f"; {HINT}" if LOCK.name in str(error) else ""
+        raise UserError(f"DVC: {first_line(error)}{hint}") from None
 
 
 def _quiet() -> None:
@@ -114,18 +116,17 @@ def stale_stages() -> list[str]:
     Raises:
         UserError: dvc.lock is not valid YAML, as after a merge.
     """
-    _check_lock()
+    check_lock()
     return sorted(status() or ()) if LOCK.exists() else []
 
 
-def _check_lock() -> None:
+def check_lock() -> None:
     """Check that dvc.lock, if there is one, can be read; a merge may have left its marks."""
     try:
         if LOCK.exists():
             read_yaml(LOCK, LONGEST)
     except UserError as error:
-        hint = "delete it and run `make repro`, which trains nothing twice"
-        raise UserError(f"{error}; {hint}") from None
+        raise UserError(f"{error}; {HINT}") from None
 
 
 def made_by_this_project(path: Path) -> bool:

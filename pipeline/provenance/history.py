@@ -19,6 +19,7 @@ from pipeline.base.paths import BLENDED, EXPERIMENTS, PARAMS, SCORES, SECONDS
 from pipeline.base.yaml_file import parse_yaml
 from pipeline.data.results import Blended, Scores
 from pipeline.provenance.dvc import LOCK
+from pipeline.provenance.linked import link_cache, link_objects
 from pipeline.provenance.revision import CODE_PATHS, git
 from pipeline.provenance.snapshot import DESCRIBED, REFS, commit_tree, revision, run_git, snapshot
 from pipeline.recipes.files import recipe_path
@@ -180,6 +181,8 @@ def folder_of(name: str) -> Path:
     if not (folder / SCORES).exists():
         hint = f"`make take NAME={name}` puts that result in place"
         raise UserError(f"{folder} is not there any more; {hint}")
+    link_objects(EXPERIMENTS / name)  # the project may have been moved since
+    link_cache(folder)
     return folder
 
 

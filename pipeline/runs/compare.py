@@ -12,6 +12,7 @@ from pipeline.base.errors import UserError
 from pipeline.evaluation.scores import errors
 from pipeline.provenance.changes import changes
 from pipeline.provenance.history import Result, current, result, results
+from pipeline.provenance.snapshot import need_git
 from pipeline.report.comparisons import compared, judged_of
 
 MOST_CHANGES = 6  # shown of a result; `--all` shows every one
@@ -47,6 +48,7 @@ def main(
     everything: Annotated[bool, typer.Option("--all", help="Show every change.")] = False,
 ) -> None:
     """Compare results with the one in place: what changed, the scores, and whether it is chance."""
+    need_git()
     found = [result(name) for name in names] if names else results()
     if not found:
         say("no results yet; `make quick` makes one in two minutes, `make repro` the full one")

@@ -18,7 +18,7 @@ from pipeline.base.yaml_file import read_yaml, write_yaml
 from pipeline.data.results import Scores
 from pipeline.evaluation.scores import beyond_chance, difference_error
 from pipeline.provenance.history import result
-from pipeline.runs.experiment import experiment, parse_changes
+from pipeline.runs.experiment import experiment, parse_changes, split_changes
 
 ROWS = (42_000, 28_000)  # of train and test
 
@@ -61,13 +61,15 @@ def main(
     change: Annotated[
         list[str] | None, typer.Option("-S", help="A setting to change: train.epochs=6")
     ] = None,
+    more: Annotated[str, typer.Option("--set", help="The same, several in one text.")] = "",
 ) -> None:
     """Run the pipeline on each split; show leaderboard minus CV."""
     settings = load_settings()
     if not settings.competition.embedded:
         raise UserError("only the embedded competition, digit-recognizer, can be split again")
     name = settings.competition.name
-    scores = {deal: scores_on(name, deal, change or []) for deal in deals}
+    changes = [*(change or []), *split_changes(more)]
+    scores = {deal: scores_on(name, deal, changes) for deal in deals}
     table, mean, error = report(ROWS, scores)
     console.print(table)
     too_much = mean < 0 and beyond_chance(mean, error)

@@ -25,8 +25,8 @@ from pipeline.base.locks import locked
 from pipeline.base.paths import EXPERIMENTS, PARAMS
 from pipeline.base.settings import QUICK, settings_of
 from pipeline.base.yaml_file import edit_yaml, parse_yaml, read_yaml
-from pipeline.provenance.dvc import cache_folder
 from pipeline.provenance.history import RESULTS, results
+from pipeline.provenance.linked import link_cache, link_objects
 from pipeline.provenance.revision import git
 from pipeline.provenance.snapshot import need_git, run_git, snapshot
 from pipeline.recipes.files import load_recipe
@@ -99,14 +99,12 @@ def changed_params(changes: dict[str, Any]) -> str:
 def make_folder(name: str, params: str) -> Path:
     """The project as it is, with other params.yaml, in a folder of its own."""
     within = git("rev-parse", "--show-prefix")
-    objects = Path(git("rev-parse", "--git-path", "objects"))
     shallow = Path(git("rev-parse", "--git-path", "shallow"))
     folder, start = EXPERIMENTS / name, snapshot(f"start of {name}")
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     run_git("init", "-q", str(folder))
-    # It reads the commits of the project's own repository; nothing is copied.
-    write_text(folder / ".git/objects/info/alternates", f"{objects.resolve()}\n")
+    link_objects(folder)
     if shallow.exists():
         shutil.copy(shallow, folder / ".git/shallow")
     run_git("-C", str(folder), "sparse-checkout", "init", "--cone")
@@ -114,8 +112,7 @@ def make_folder(name: str, params: str) -> Path:
     run_git("-C", str(folder), "checkout", "-q", "--detach", start)
     project = folder / within
     write_text(project / PARAMS, params)
-    cache = f'[cache]\n    dir = "{cache_folder()}"\n    type = "reflink,hardlink,copy"\n'
-    write_text(project / ".dvc/config.local", cache)
+    link_cache(project)
     return project
 
 

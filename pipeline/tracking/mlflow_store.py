@@ -36,8 +36,10 @@ OWN = "mlflow.pipeline.own_name"  # a tag that MLflow's pages leave out
 class Store:
     """An experiment in an MLflow store, and which of its runs our own names stand for."""
 
-    def __init__(self, uri: str | None, database: Path, experiment: str) -> None:
-        """Connect; make database and experiment if they are new.
+    def __init__(
+        self, uri: str | None, database: Path, experiment: str, look: bool = False
+    ) -> None:
+        """Connect; make database and experiment if they are new. With `look` only connect.
 
         Raises:
             Exception: whatever a tracking server that is not there raises.
@@ -52,6 +54,8 @@ class Store:
         mlflow.set_tracking_uri(uri or f"sqlite:///{database}")
         self.client = MlflowClient()
         known = self.client.get_experiment_by_name(experiment)
+        if look:
+            return
         place = None if uri else (database.parent / "artifacts").as_uri()
         if known and place and known.artifact_location != place:
             follow_move(database, known.artifact_location, place)

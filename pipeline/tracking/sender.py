@@ -4,10 +4,12 @@
 """
 
 import contextlib
+import errno
 import gc
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +26,7 @@ if TYPE_CHECKING:  # imported when there is something to send: it takes seconds
     from pipeline.tracking.mlflow_store import Store
 
 LOOK_EVERY = 0.2  # seconds
+FULL = (errno.ENOSPC, errno.EDQUOT)
 TRY_AGAIN_AFTER = 15.0  # seconds after a server did not answer
 
 
@@ -112,9 +115,22 @@ def _warn_once(error: Exception) -> None:
             DOWN.parent.mkdir(parents=True, exist_ok=True)
             DOWN.write_text(first_line(error))
         warn(
-            f"MLflow cannot be reached, the work continues: {first_line(error)}; what is not sent "
+            f"{_told(error)}, the work continues: {first_line(error)}; what is not sent "
             f"is kept: the next stage sends it, or `python -m pipeline tracking --flush`"
         )
+
+
+def _told(error: Exception) -> str:
+    """What kind of trouble it is: one that waiting mends, or one that wants something done."""
+    said = str(error)
+    if "out-of-date database schema" in said:
+        return (
+            "MLflow's database is of another version of MLflow: move experiments/mlflow.db away, "
+            "or run `mlflow db upgrade sqlite:///experiments/mlflow.db`"
+        )
+    if (isinstance(error, OSError) and error.errno in FULL) or "No space left" in said:
+        return f"no room for MLflow's files: free some on the disk and in {tempfile.gettempdir()}"
+    return "MLflow cannot be reached"
 
 
 def _alone(journal: Journal, work: Callable[[], None]) -> None:

@@ -14,9 +14,9 @@ from pipeline.tracking.mlflow_store import Store
 from pipeline.tracking.registry import CHAMPION
 
 
-def open_store(settings: Settings) -> Store:
-    """The store that params.yaml names."""
-    return Store(settings.tracking.uri, DATABASE.resolve(), settings.competition.name)
+def open_store(settings: Settings, look: bool = False) -> Store:
+    """The store that params.yaml names; with `look` nothing in it is changed."""
+    return Store(settings.tracking.uri, DATABASE.resolve(), settings.competition.name, look)
 
 
 def find_submission(settings: Settings, digest: str) -> str | None:

@@ -6,7 +6,6 @@ only what it affects. Two processes that need the same fold wait for each other.
 
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +19,7 @@ import psutil
 
 from pipeline.base.console import say, warn
 from pipeline.base.digests import sha256_file, sha256_json
-from pipeline.base.files import read_array, write_json
+from pipeline.base.files import read_array, remove, write_json
 from pipeline.base.locks import locked
 from pipeline.base.paths import CACHE, RESTARTED
 from pipeline.data.arrays import Data
@@ -120,7 +119,7 @@ def _train(folder: Path, train: Callable[[Path], Written]) -> None:
     """Train into a folder beside the final one, from its checkpoint if it has one; rename it."""
     if folder.exists():
         warn(f"{folder} is damaged; training that fold again")
-        shutil.rmtree(folder)
+        remove(folder)
     unfinished = folder.with_suffix(".partial")
     unfinished.mkdir(parents=True, exist_ok=True)
     written = train(unfinished)

@@ -31,7 +31,7 @@ from chaos.workshop import Workshop
 HEAD, OTHER = "10.77.0.1", "10.77.0.2"
 SPACES = {HEAD: "chaos-a", OTHER: "chaos-b"}
 ADDRESS = f"{HEAD}:6379"
-EPOCHS = 800
+EPOCHS = 200
 KEPT = "finished folds and epochs are kept"
 
 
