@@ -111,8 +111,15 @@ def test_a_slice_keeps_each_labels_share() -> None:
     assert np.array_equal(stratified_slice(labels, 9999, 0, "x"), np.arange(800))
     with pytest.raises(UserError, match=r"preprocess.rows: 3 rows of 800 cannot keep the shares"):
         stratified_slice(labels, 3, 0, "preprocess.rows")
-    with pytest.raises(UserError, match=r"the smallest of 1; take more"):
-        stratified_slice(np.array([0] * 50 + [1]), 10, 0, "preprocess.rows")
+
+
+def test_a_slice_takes_strata_of_a_single_row_together() -> None:
+    strata = np.array([0] * 50 + [1] * 50 + [2, 3, 4])
+    rows = stratified_slice(strata, 50, 0, "x")
+    assert len(rows) == 50
+    assert 20 < (strata[rows] == 0).sum() < 30
+    lonely = np.array([0] * 50 + [1])
+    assert len(stratified_slice(lonely, 25, 0, "x")) == 25
 
 
 def test_a_fault_that_shows_late_still_leaves_the_old_arrays(

@@ -13,7 +13,7 @@ GIT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GI
 def set_aside() -> None:
     """Make this process and those that it starts independent of the caller's own settings."""
     os.environ["MPLBACKEND"] = "agg"  # a notebook sets its own, which only works inside it
-    for name in GIT:
+    for name in (*GIT, "PYTHONWARNINGS"):  # `error` would end DVC by its own warnings
         os.environ.pop(name, None)
     os.environ["SHELL"] = "/bin/sh"  # DVC runs its stages with it; some users have none
     try:

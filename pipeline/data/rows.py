@@ -14,17 +14,16 @@ def stratified_slice(strata: np.ndarray, rows: int | None, seed: int, setting: s
     All rows if as many or more are asked for, or a few fewer, which cannot keep the shares.
 
     Raises:
-        UserError: fewer rows than strata, or a stratum of a single row; it names `setting`.
+        UserError: fewer rows than strata; it names `setting`.
     """
+    strata = _without_single_rows(strata)
     counts = np.unique(strata, return_counts=True)[1]
     if rows is None or rows > len(strata) - len(counts):
         return np.arange(len(strata))
     if rows < len(counts) or counts.min() < 2:
-        small = counts.min() < 2
-        hint = "label more of its class, or set tune.trials: 0" if small else "take more"
         raise UserError(
             f"params.yaml: {setting}: {rows} rows of {len(strata)} cannot keep the shares of "
-            f"{len(counts)} groups of rows, the smallest of {counts.min()}; {hint}"
+            f"{len(counts)} groups of rows, the smallest of {counts.min()}; take more"
         )
     # Imported here: scikit-learn takes seconds, and a bad file is refused before.
     from sklearn.model_selection import train_test_split
@@ -33,6 +32,16 @@ def stratified_slice(strata: np.ndarray, rows: int | None, seed: int, setting: s
         np.arange(len(strata)), train_size=rows, stratify=strata, random_state=seed
     )
     return np.sort(chosen)
+
+
+def _without_single_rows(strata: np.ndarray) -> np.ndarray:
+    """The strata, those of a single row joined to one: a single row cannot be divided."""
+    values, which, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    single = counts[which] == 1
+    if not single.any() or len(values) == 1:
+        return strata
+    which[single] = len(values) if single.sum() > 1 else counts.argmax()
+    return which
 
 
 def assign_folds(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.kaggle.credentials import secrets, token_files, wrong_file
+from pipeline.kaggle.credentials import secrets, token_files, wrong_file, wrong_token
 
 CREDENTIALS = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR")
 KEPT = (*CREDENTIALS, "KAGGLE_API_ENVIRONMENT")
@@ -185,7 +185,8 @@ def answer(call: str, arguments: list[str]) -> dict[str, Any]:
             os.environ[name] = os.environ[name].strip()
         else:
             del os.environ[name]
-    found = _attempt(call, arguments)
+    wrong = wrong_token()  # told before it is sent
+    found = {"fault": "file", "reason": wrong} if wrong else _attempt(call, arguments)
     if found.get("fault") in OF_CREDENTIALS or found.get("code") == 401:
         wrong = wrong_file()
         found = {"fault": "file", "reason": wrong} if wrong else found

@@ -19,15 +19,22 @@ def token_files() -> list[Path]:
 
 def wrong_file() -> str:
     """What is wrong with a file of credentials, or with the name of one; empty if nothing is."""
+    tokens = [path for path in token_files()[:2] if path.exists()]
+    named = os.environ.get("KAGGLE_API_TOKEN") or os.environ.get("KAGGLE_KEY")
+    return wrong_token() if named or tokens else _wrong_key(token_files()[2].parent)
+
+
+def wrong_token() -> str:
+    """What is wrong with the token that the client would send; empty if nothing is."""
     named = os.environ.get("KAGGLE_API_TOKEN", "")
     if named.startswith(("/", "~", ".")) and not Path(named).expanduser().is_file():
         return f"KAGGLE_API_TOKEN: {named}: there is no such file"
     if named or os.environ.get("KAGGLE_KEY"):
         return ""  # files do not matter then
-    folder = token_files()[2].parent
-    if (folder / "access_token").exists():
-        return _wrong_token(folder / "access_token")
-    return _wrong_key(folder)
+    for path in token_files()[:2]:
+        if path.exists():
+            return _wrong_content(path)
+    return ""
 
 
 def _wrong_key(folder: Path) -> str:
@@ -55,7 +62,7 @@ def _wrong_key(folder: Path) -> str:
     return "" if known else f"{path} lacks username or key; make a new one at kaggle.com, Settings"
 
 
-def _wrong_token(path: Path) -> str:
+def _wrong_content(path: Path) -> str:
     """What is wrong with the file of a token; empty if nothing is."""
     try:
         content = path.read_bytes()

@@ -87,7 +87,8 @@ def snapshot(message: str, began: str | None = None) -> str:
 
 def _files(path: Path) -> list[Path]:
     """A file, or the files of a folder; none if there is none."""
-    return sorted(path.iterdir()) if path.is_dir() else [path] if path.exists() else []
+    found = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [each for each in found if each.is_file()]
 
 
 def commit_tree(tree: str, parents: list[str], message: str) -> str:

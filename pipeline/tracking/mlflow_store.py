@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 # Before mlflow is imported. By default an unreachable server blocks the first call for minutes.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -33,6 +34,11 @@ BATCH = 100  # what MLflow takes in one call
 OWN = "mlflow.pipeline.own_name"  # a tag that MLflow's pages leave out
 
 
+def sqlite_uri(path: Path) -> str:
+    """The address of a database; its path may hold what an address reads otherwise: `%20`."""
+    return f"sqlite:///{quote(str(path))}"
+
+
 class Store:
     """An experiment in an MLflow store, and which of its runs our own names stand for."""
 
@@ -51,7 +57,7 @@ class Store:
         self.finished_before: set[str] = set()
         if uri is None:
             _create(database)
-        mlflow.set_tracking_uri(uri or f"sqlite:///{database}")
+        mlflow.set_tracking_uri(uri or sqlite_uri(database))
         self.client = MlflowClient()
         known = self.client.get_experiment_by_name(experiment)
         if look:
@@ -202,6 +208,6 @@ def _create(database: Path) -> None:
     with FileLock(database.with_name(f"{database.name}.lock")):
         if not database.exists():
             with replacing(database) as temporary:
-                client = MlflowClient(f"sqlite:///{temporary}")
+                client = MlflowClient(sqlite_uri(temporary))
                 client.search_experiments()
                 client.delete_experiment("0")  # MLflow's own "Default", which stays empty

@@ -54,3 +54,28 @@ def test_a_renamed_project_finds_its_files_and_leaves_the_old_place_alone(
     subprocess.run([sys.executable, "-c", code], cwd=after, env=places, check=True)
     assert (tmp_path / "note.txt").read_text() == "hello"
     assert not before.exists()
+
+
+def test_a_path_with_whatever_an_address_reads_otherwise_has_its_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "sp ce ünï 100%20" / "x?y#z"
+    folder.mkdir(parents=True)
+    write_project(folder, small_params(tracking={"uri": None}))
+    monkeypatch.chdir(folder)
+    store = open_store(load_settings())
+    run = store.client.create_run(store.experiment).info
+    store.client.log_artifact(run.run_id, "params.yaml")
+    assert (folder / "experiments/mlflow.db").exists()
+    assert list(folder.glob("experiments/artifacts/*/artifacts/params.yaml"))
+
+
+def test_a_look_at_the_store_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_project(tmp_path, small_params(tracking={"uri": None}))
+    monkeypatch.chdir(tmp_path)
+    store = open_store(load_settings())
+    store.client.delete_experiment(store.experiment)
+    open_store(load_settings(), look=True)
+    assert store.client.get_experiment(store.experiment).lifecycle_stage == "deleted"
