@@ -43,7 +43,7 @@ export PIP_USER := 0
 unexport PYTHONSAFEPATH PYTHONHOME PYTHONWARNINGS PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup notebook quick repro try compare take back best deals submit ledger sync explain check-recipe doctor draw score report ui tune benchmark-tune tracking-server test test-all test-browser test-docs chaos audit lint format benchmark benchmark-speed benchmark-csv benchmark-memory kaggle-train cluster-head cluster-join cluster-local cluster-status lock clean-cache
+.PHONY: help setup notebook quick repro try compare take back best deals submit ledger sync explain check-recipe doctor draw score report ui tune benchmark-tune tracking-server test test-all test-browser test-docs chaos audit lint format benchmark benchmark-speed benchmark-csv benchmark-memory benchmark-scale kaggle-train cluster-head cluster-join cluster-local cluster-status lock clean-cache
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -195,6 +195,10 @@ benchmark-tune: setup  ## What pruning saves and costs; whether short trials ran
 benchmark-csv: setup  ## Time preprocess's reading of the CSV file against plain pandas
 	@dvc repro -q download
 	@python -m pipeline benchmark-csv
+
+benchmark-scale: .venv/cluster  ## What the engines cost, where many workers wait, what grows
+	@dvc repro -q preprocess
+	@python -m pipeline benchmark-scale
 
 benchmark-memory: setup  ## Does a training's memory grow with the data? 1, 4 and 16 times the rows
 	@python -m pipeline benchmark-memory

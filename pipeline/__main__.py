@@ -62,6 +62,7 @@ COMMANDS = {
     "benchmark-memory": Command(MEASURE, "benchmarks.memory", "Memory of a training, by rows."),
     "kaggle-train": Command(CLUSTER, "kernels.train", "Train the networks on Kaggle's GPU."),
     "kernel": Command(CLUSTER, "kernels.kernel", "Run on Kaggle by the script that is sent."),
+    "benchmark-scale": Command(MEASURE, "benchmarks.scale", "Engines, many workers, what grows."),
     "cluster-head": Command(CLUSTER, "cluster.head", "Start a cluster's first node, here."),
     "cluster-join": Command(CLUSTER, "cluster.join", "Join a cluster with this machine."),
     "cluster-status": Command(CLUSTER, "cluster.status", "Nodes, slots, and what trains where."),

@@ -46,9 +46,9 @@ class Study:
     optuna: optuna.Study
 
     def finished(self, limit: int | None) -> list[FrozenTrial]:
-        """The first `limit` trials, or all, that reached their end or were pruned."""
+        """The first `limit` trials, or all, that reached their end or were pruned; only to read."""
         ended = (TrialState.COMPLETE, TrialState.PRUNED)
-        return self.optuna.get_trials(states=ended)[:limit]
+        return self.optuna.get_trials(deepcopy=False, states=ended)[:limit]  # copies take long
 
     @property
     def labels(self) -> np.ndarray:

@@ -125,7 +125,7 @@ class _Running:
         else:
             told.tell(trial, self._score())
         note_digest(self.study.path)
-        return told.trials[trial.number]
+        return told.get_trials(deepcopy=False)[trial.number]
 
 
 def _between_folds(study: Study, earlier: list[FrozenTrial]) -> optuna.Trial:

@@ -79,7 +79,7 @@ class Lead:
             kind, said, sent = event
             if kind == FAILED:
                 raise RefusedError(said)
-            _write(folder, sent)
+            receive(folder, sent)
             if kind == DONE:
                 return Written(*said)
             waited, self.longest = 0.0, max(self.longest, said[-1]["seconds"])
@@ -107,7 +107,8 @@ def _goes_on(report: Callable[[Any], Any], history: Any, stop: Callable[[], Any]
     return True
 
 
-def _write(folder: Path, files: dict[str, bytes]) -> None:
+def receive(folder: Path, files: dict[str, bytes]) -> None:
+    """Write files that a trainer sent."""
     for name, content in files.items():
         with replacing(folder / name) as temporary:
             temporary.write_bytes(content)
