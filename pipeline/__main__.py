@@ -60,7 +60,7 @@ COMMANDS = {
     "benchmark-tune": Command(MEASURE, "benchmarks.tuning", "What pruning saves and costs."),
     "benchmark-csv": Command(MEASURE, "benchmarks.reading", "Time the reading of train.csv."),
     "benchmark-memory": Command(MEASURE, "benchmarks.memory", "Memory of a training, by rows."),
-    "kaggle-train": Command(CLUSTER, "kernels.train", "Train the networks on Kaggle's GPU."),
+    "kaggle-train": Command(CLUSTER, "runs.kaggle_train", "Train the networks on Kaggle's GPU."),
     "kernel": Command(CLUSTER, "kernels.kernel", "Run on Kaggle by the script that is sent."),
     "benchmark-scale": Command(MEASURE, "benchmarks.scale", "Engines, many workers, what grows."),
     "cluster-head": Command(CLUSTER, "cluster.head", "Start a cluster's first node, here."),

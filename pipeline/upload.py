@@ -216,10 +216,9 @@ def in_folder_of(name: str) -> None:
         UserError: there is no such folder.
     """
     need_git()
-    project = folder_of(name)
     arguments = [*sys.argv[1:], "--name", ""]  # the last one counts
     given = {"PIPELINE_ROOT": str(Path.cwd()), "PIPELINE_EXPERIMENT": name}
-    os.chdir(project)
+    os.chdir(folder_of(name))
     os.execve(sys.executable, [sys.executable, "-m", "pipeline", *arguments], os.environ | given)
 
 
@@ -242,8 +241,7 @@ def main(
     if name:
         in_folder_of(name)
     if show_ledger:
-        rows = read_ledger()
-        print_ledger(rows)
+        print_ledger(read_ledger())
         return
     settings = load_settings()
     if get_scores:

@@ -4,9 +4,6 @@ import os
 import platform
 from pathlib import Path
 
-import psutil
-
-MEMORY = 2 * 2**30  # of a process that trains, bytes
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of work in a period
 
 
@@ -21,11 +18,6 @@ def cores() -> int:
         return max(1, min(allowed, int(quota) // int(period)))
     except (OSError, ValueError):  # no cgroups here, or `max`: no limit
         return allowed
-
-
-def room() -> int:
-    """How many networks the processor and the memory have room for at a time."""
-    return max(1, min(cores(), psutil.virtual_memory().available // MEMORY))
 
 
 def processor() -> dict[str, str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from mlflow.tracking import MlflowClient
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
@@ -19,6 +18,7 @@ from rich.table import Table
 from pipeline.base.console import console
 from pipeline.base.digests import sha256_json
 from pipeline.base.paths import CACHE
+from pipeline.tracking.mlflow_store import Store
 from pipeline.training.cache import finished
 from pipeline.tuning.append_only import note_digest
 
@@ -100,8 +100,8 @@ def _folds(folder: Path, size: int) -> dict[str, float]:
 
 def _runs(folder: Path, size: int) -> dict[str, float]:
     """MLflow's database with so many runs: beginning, logging and ending another."""
-    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    experiment = client.create_experiment("many", artifact_location=str(folder / "artifacts"))
+    store = Store(None, folder / "mlflow.db", "many")
+    client, experiment = store.client, store.experiment
     for _ in range(size // 10):  # each takes a while; the figure is of a tenth of the size
         client.create_run(experiment)
 

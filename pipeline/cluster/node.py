@@ -17,7 +17,7 @@ import typer
 
 from pipeline.base.console import say
 from pipeline.base.errors import UserError
-from pipeline.base.processor import room
+from pipeline.base.room import room
 
 PORT = 6379  # of the head
 # Ports of every node, so that a firewall can name them.

@@ -16,7 +16,7 @@ from typing import Any, Self
 from pipeline.base.console import warn
 from pipeline.base.errors import UserError
 from pipeline.base.hardware import has_gpu
-from pipeline.base.processor import room
+from pipeline.base.room import room
 from pipeline.base.settings import Settings
 from pipeline.network.checkpoint import Epoch
 from pipeline.network.task import Task

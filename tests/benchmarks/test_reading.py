@@ -8,6 +8,7 @@ from pipeline.data.csv_files import write_csv
 from support.project import REPOSITORY, run_here
 
 
+@pytest.mark.slow
 def test_both_ways_of_reading_are_timed(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

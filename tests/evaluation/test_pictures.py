@@ -69,6 +69,7 @@ def test_dvc_shows_every_picture(finished: Path) -> None:
     assert names == PREDICTIONS
 
 
+@pytest.mark.slow
 def test_one_member_alone_has_no_picture_of_members_in_the_report(finished: Path) -> None:
     params = yaml.safe_load(Path("params.yaml").read_text())
     write_yaml(Path("params.yaml"), params | {"recipes": ["tiny"]})
@@ -122,6 +123,7 @@ def test_members_are_added_heaviest_first_up_to_the_blend(finished: Path) -> Non
     np.testing.assert_array_equal(added[1][1], whole)
 
 
+@pytest.mark.slow
 def test_a_run_without_an_error_is_drawn_too(finished: Path) -> None:
     labels = np.load("data/arrays/train_labels.npy")
     for name in ("tiny", "other"):

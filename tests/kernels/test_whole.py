@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.kernels import follow, train
+from pipeline.kernels import follow
+from pipeline.runs import kaggle_train as train
 from support.checkout import commit, copy_checkout
 from support.kaggle_server import Kaggle
 from support.project import REPOSITORY, digits, small_params, write_competition

@@ -125,6 +125,7 @@ def changed(**changes: object) -> Recipe:
     return Recipe.model_validate(load_recipe("tiny").model_dump() | {"search": {}} | changes)
 
 
+@pytest.mark.slow
 def test_it_stops_when_a_training_accuracy_is_reached(project: Path) -> None:
     recipe = changed(callbacks=[{"StopWhenReached": {"monitor": "accuracy", "value": 0.5}}])
     history = train(epochs=30, recipe=recipe).history
@@ -151,6 +152,7 @@ def test_callbacks_watch_training_rows_and_never_those_held_out(project: Path) -
     assert [row["val_loss"] for row in before.history] == [row["val_loss"] for row in after.history]
 
 
+@pytest.mark.slow
 def test_best_weights_plateau_and_patience_survive_a_kill_at_any_epoch(project: Path) -> None:
     recipe = changed(
         validation=0.2,

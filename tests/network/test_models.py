@@ -56,6 +56,7 @@ def test_a_residual_block_adds_its_input_and_opens_in_plain_keras(
         np.testing.assert_allclose(before, after, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_saved_model_opens_in_plain_keras_on_raw_pixels(project: Path) -> None:
     model = build_model(load_recipe("tiny"), SHAPE, 10)
     model.save("model.keras")

@@ -35,6 +35,7 @@ assert Path("experiments").resolve().as_uri() in new.artifact_uri, new.artifact_
 """
 
 
+@pytest.mark.slow
 def test_a_renamed_project_finds_its_files_and_leaves_the_old_place_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,7 @@ def test_the_champion_gives_way_only_to_what_is_better_beyond_chance(project: Pa
     assert enter(1000, rows="other", count=2000)["champion"] == "5"
 
 
+@pytest.mark.slow
 def test_another_metric_than_accuracy_has_a_champion_of_its_own(project: Path) -> None:
     client, experiment = empty_store()
     labels = np.arange(400) % 2

@@ -180,6 +180,7 @@ def test_an_experiment_of_dvcs_is_a_tree_of_its_own(
     assert sorted(run.info.run_name for run in tops) == ["dvc repro", "gusty-gnat"]
 
 
+@pytest.mark.slow
 def test_a_fold_that_was_training_when_its_stage_broke_off_is_not_left_open(
     settings: Settings,
 ) -> None:

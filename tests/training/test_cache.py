@@ -121,6 +121,7 @@ def test_a_damaged_fold_is_noticed_and_trained_again(
     assert np.array_equal(expected, again.probabilities)
 
 
+@pytest.mark.slow
 def test_a_large_process_starts_anew(arrays: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[object] = []
     monkeypatch.setattr(os, "execv", lambda *command: started.append(command))
@@ -196,6 +197,7 @@ def test_a_refit_goes_on_with_the_rows_held_out_but_judges_none_of_them(arrays: 
     assert not np.array_equal(plain.test_probabilities, again.test_probabilities)
 
 
+@pytest.mark.slow
 def test_a_refit_that_was_killed_ends_as_if_undisturbed(arrays: Path) -> None:
     refit = load_recipe("tiny").model_copy(update={"refit": True})
     (whole,), _ = run(task(recipe=refit))

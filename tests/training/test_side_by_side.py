@@ -189,7 +189,7 @@ def test_as_many_as_wanted_or_as_the_machine_bears(
     settings = load_settings()
     assert workers(settings) == 1  # as this project's params.yaml says
     settings = settings.changed(compute={"workers": None})
-    monkeypatch.setattr("pipeline.base.processor.cores", lambda: 8)
+    monkeypatch.setattr("pipeline.base.room.cores", lambda: 8)
     memory = psutil.virtual_memory()._replace(available=5 * 2**30)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     assert workers(settings) == 2
