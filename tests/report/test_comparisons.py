@@ -23,7 +23,6 @@ def judged(noise: float, seed: int, metric: str = "log_loss", rows: str = "a") -
     return Judged(blended, right, (both, LABELS))
 
 
-@pytest.mark.slow
 def test_a_lower_log_loss_is_better_and_another_metric_or_other_rows_are_told() -> None:
     good, poor = judged(0.3, 0), judged(1.0, 1)
     assert compared(good, poor).startswith("better (p ")

@@ -126,6 +126,7 @@ def test_the_rows_that_choose_and_those_that_judge(settings: Settings) -> None:
     assert set(np.flatnonzero(judged)) == set(range(200)) - set(half)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dropout", "taken"), [(0.0, True), pytest.param(0.1, False, marks=pytest.mark.slow)]
 )

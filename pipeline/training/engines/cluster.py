@@ -191,7 +191,7 @@ def _why(error: Exception, address: str, log: Path) -> str:
             f"the cluster at {address} has another token; copy ~/.ray/auth_token of its head to "
             "this machine, or name the copy in RAY_AUTH_TOKEN_PATH"
         )
-    if "no authentication token" in said:
+    if "no authentication token" in said or "cannot be opened or is empty" in said:
         return "this machine has no token: copy ~/.ray/auth_token of the cluster's head here"
     if "ersion mismatch" in said:
         return f"the cluster at {address} has another Python or Ray: {' '.join(str(error).split())}"
