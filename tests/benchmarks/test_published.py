@@ -61,7 +61,7 @@ def test_scores_are_of_rows_the_networks_did_not_see(arrays: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("at_once", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("at_once", [1, 2])
 def test_speeds_and_their_ratios(arrays: Path, at_once: int) -> None:
     recipe = load_recipe("tiny")
     found = measure_speed(recipe, load_data(), 10, "float32", at_once)

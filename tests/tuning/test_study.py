@@ -127,9 +127,7 @@ def test_the_rows_that_choose_and_those_that_judge(settings: Settings) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("dropout", "taken"), [(0.0, True), pytest.param(0.1, False, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("dropout", "taken"), [(0.0, True), (0.1, False)])
 def test_values_are_taken_only_if_they_beat_the_recipe_at_full_length(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, dropout: float, taken: bool
 ) -> None:
