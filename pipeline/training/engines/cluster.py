@@ -19,7 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from pipeline.training.engines.trainer import Trainer
 
 NAMESPACE = "digits"
-PLACED = 40.0  # seconds in which a trainer's process must have started, where a slot is free
+PLACED = 25.0  # seconds in which a trainer's process must have started, where a slot is free
 CODE = Path(__file__).parents[2]  # pipeline/
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 Files = dict[str, bytes]
 EPOCH, DONE, FAILED = "epoch", "done", "failed"  # what an event is
+ALONE = 100.0  # seconds without a word of the leader, after which a trainer ends
 DIFFER = ("tensorflow", "keras", "numpy")  # packages whose versions must be the same
 
 
@@ -82,6 +83,13 @@ class Trainer:
         since = {"seconds": time.time() - self.began} if self.task else {}
         return self.place() | {"task": self.task, "epoch": self.epoch} | since
 
+    def _answer(self) -> bool:
+        """What the leader says; without a word the process ends: the cable is out, say."""
+        try:
+            return self.answers.get(timeout=ALONE)
+        except queue.Empty:
+            os._exit(1)
+
     def _train(self, task: Any, data: Any, files: Files) -> None:
         from pipeline.training.worker import StopTrainingError
         from pipeline.training.write_fold import FILES, write_fold
@@ -98,7 +106,7 @@ class Trainer:
                     told.update(new)
                     self.epoch = f"epoch {len(history)} of {task.epochs}"
                     self.events.put((EPOCH, history, new))
-                    if not self.answers.get():
+                    if not self._answer():
                         raise StopTrainingError
 
                 written = write_fold(task, data, folder, report)
