@@ -100,7 +100,7 @@ def _folds(folder: Path, size: int) -> dict[str, float]:
 
 def _runs(folder: Path, size: int) -> dict[str, float]:
     """MLflow's database with so many runs: beginning, logging and ending another."""
-    store = Store(None, folder / "mlflow.db", "many")
+    store = Store(None, (folder / "mlflow.db").resolve(), "many")
     client, experiment = store.client, store.experiment
     for _ in range(size // 10):  # each takes a while; the figure is of a tenth of the size
         client.create_run(experiment)

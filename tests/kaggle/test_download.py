@@ -206,7 +206,6 @@ def test_in_a_kaggle_notebook_the_mounted_files_are_used(
     assert kaggle.calls == []
 
 
-@pytest.mark.slow
 def test_the_doctor_knows_whether_kaggle_would_answer(
     kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch
 ) -> None:

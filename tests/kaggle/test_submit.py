@@ -189,7 +189,6 @@ def test_the_days_limit_is_told_before_anything_is_sent(kaggle: Kaggle, seen: Sn
     seen.check("submit", "the day's limit reached", said, "1", "no row")
 
 
-@pytest.mark.slow
 def test_it_refuses_what_one_would_regret_unless_forced_by_name(
     kaggle: Kaggle, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,7 +209,6 @@ def test_it_refuses_what_one_would_regret_unless_forced_by_name(
     assert len(kaggle.submissions) == 3
 
 
-@pytest.mark.slow
 def test_the_ledger_names_a_revision_that_holds_what_was_not_committed(kaggle: Kaggle) -> None:
     make_submission()
     branch = revision("HEAD")

@@ -69,38 +69,27 @@ def changed(path: Path, name: str, content: bytes) -> None:
             archive.writestr(each, kept)
 
 
-@pytest.mark.parametrize("name", ["../escaped.npy", "/escaped.npy", "folder/x.npy", "x.py"])
-def test_a_strange_name_is_refused_and_nothing_is_kept(folds: tuple[Path, Data], name: str) -> None:
-    path, data = folds
-    changed(path, name, b"x")
-    with pytest.raises(UserError, match="nothing was kept"):
-        bring_folds(path, both(), data)
-    assert not any(in_cache(each, data) for each in both())
-
-
-def test_folds_of_other_data_are_refused(folds: tuple[Path, Data]) -> None:
-    path, data = folds
-    other = replace(data, train_labels=data.train_labels[::-1].copy())
-    with pytest.raises(UserError, match="of other data or settings"):
-        bring_folds(path, both(), other)
-
-
-def test_a_damaged_fold_is_refused(folds: tuple[Path, Data]) -> None:
-    path, data = folds
-    name = f"{fingerprint(both()[0], data, elsewhere())}/test.npy"
-    changed(path, name, b"x" * 100)
-    with pytest.raises(UserError, match="is damaged"):
-        bring_folds(path, both(), data)
-    assert not in_cache(both()[0], data)
-
-
-def test_half_a_zip_and_one_that_is_too_large_are_refused(
+def test_strange_names_damage_and_other_data_are_refused_and_nothing_is_kept(
     folds: tuple[Path, Data], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, data = folds
+    whole = path.read_bytes()
+    for name in ("../escaped.npy", "/escaped.npy", "folder/x.npy", "x.py"):
+        changed(path, name, b"x")
+        refuses(path, data, "nothing was kept")
+        path.write_bytes(whole)
+    other = replace(data, train_labels=data.train_labels[::-1].copy())
+    refuses(path, other, "of other data or settings")
+    changed(path, f"{fingerprint(both()[0], data, elsewhere())}/test.npy", b"x" * 100)
+    refuses(path, data, "is damaged")
+    path.write_bytes(whole[: len(whole) // 2])
+    refuses(path, data, "damaged")
+    path.write_bytes(whole)
     monkeypatch.setattr(bring, "LIMIT", 100)
-    with pytest.raises(UserError, match="unpacks to over 100 bytes"):
+    refuses(path, data, "unpacks to over 100 bytes")
+
+
+def refuses(path: Path, data: Data, why: str) -> None:
+    with pytest.raises(UserError, match=why):
         bring_folds(path, both(), data)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UserError, match="damaged"):
-        bring_folds(path, both(), data)
+    assert not in_cache(both()[0], data)

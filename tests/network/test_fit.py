@@ -106,6 +106,7 @@ def test_stopped_after_any_epoch_it_ends_as_if_undisturbed(project: Path) -> Non
     assert same(whole, train(epochs=4, checkpoint=checkpoint))  # all epochs done, none run
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_noticed_and_the_training_starts_over(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,6 +134,7 @@ def test_it_stops_when_a_training_accuracy_is_reached(project: Path) -> None:
     assert [row["accuracy"] >= 0.5 for row in history] == [False] * (len(history) - 1) + [True]
 
 
+@pytest.mark.slow
 def test_callbacks_watch_training_rows_and_never_those_held_out(project: Path) -> None:
     best = {"EarlyStopping": {"patience": 9, "restore_best_weights": True}}
     recipe = changed(validation=0.2, callbacks=[best])
@@ -176,6 +178,7 @@ def test_best_weights_plateau_and_patience_survive_a_kill_at_any_epoch(project: 
     assert [row["val_loss"] for row in resumed.history] == losses
 
 
+@pytest.mark.slow
 def test_standardized_pixels_have_the_training_rows_mean_and_spread(project: Path) -> None:
     images, labels = digits(200)
     images[:, 0, 0] = 7  # a pixel that is always the same
@@ -210,6 +213,7 @@ def test_a_network_used_again_is_as_a_new_one(project: Path) -> None:
     assert same(new, train("a", recipe=recipe, epochs=3))
 
 
+@pytest.mark.slow
 def test_views_are_averaged_and_the_same_for_an_image_whatever_its_neighbours(
     project: Path,
 ) -> None:

@@ -105,7 +105,6 @@ def test_a_row_is_explained_by_its_number_in_the_file(
     assert nearest(data, 9, 5).tolist() == np.argsort(distances)[:5].tolist()
 
 
-@pytest.mark.slow
 def test_the_drawing_page_answers_this_machine_alone(
     networks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,6 +134,7 @@ def test_a_large_process_starts_anew(arrays: Path, monkeypatch: pytest.MonkeyPat
     assert started == [(sys.executable, sys.orig_argv)]
 
 
+@pytest.mark.slow
 def test_a_task_learns_from_its_slice_alone(arrays: Path) -> None:
     rows = tuple(range(0, 200, 2))
     (before,), _ = run(task(rows=rows))
@@ -186,6 +187,7 @@ def test_with_no_fold_held_out_all_rows_are_learned_from(arrays: Path) -> None:
     assert "val_loss" not in result.history[0]
 
 
+@pytest.mark.slow
 def test_a_refit_goes_on_with_the_rows_held_out_but_judges_none_of_them(arrays: Path) -> None:
     tiny = load_recipe("tiny")
     refit = tiny.model_copy(update={"refit": True})
@@ -218,6 +220,7 @@ def test_a_refit_that_was_killed_ends_as_if_undisturbed(arrays: Path) -> None:
     assert np.array_equal(expected, resumed.test_probabilities)
 
 
+@pytest.mark.slow
 def test_each_image_has_its_own_place_on_the_canvas_whatever_rows_are_asked_for(
     arrays: Path,
 ) -> None:
