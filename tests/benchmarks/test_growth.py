@@ -7,6 +7,7 @@ import pytest
 from pipeline.benchmarks import growth
 
 
+@pytest.mark.slow
 def test_each_store_is_filled_and_one_more_is_timed(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

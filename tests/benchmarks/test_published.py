@@ -43,6 +43,7 @@ def test_a_split_makes_the_networks_it_says(arrays: Path) -> None:
     assert held_out(Split(digits="mnist", holdout=0.5, holdout_of="test")) == [frozenset()]
 
 
+@pytest.mark.slow
 def test_scores_are_of_rows_the_networks_did_not_see(arrays: Path) -> None:
     settings, data = load_settings(), load_data()
     answers = np.arange(50) % 10

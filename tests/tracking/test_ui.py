@@ -35,6 +35,7 @@ def test_without_runs_or_a_port_it_is_one_line(
     assert said == f"error: port {port} is in use; choose another: `make ui PORT={port + 1}`\n"
 
 
+@pytest.mark.slow
 def test_it_prints_the_page_of_the_scores_once_the_server_answers(
     tracked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
