@@ -90,6 +90,7 @@ def stop_at(epoch: int) -> object:
     return report
 
 
+@pytest.mark.slow
 def test_stopped_after_any_epoch_it_ends_as_if_undisturbed(project: Path) -> None:
     whole = train(epochs=4)
     checkpoint = project / "epoch.npz"
