@@ -34,7 +34,7 @@ from pipeline.training.engines.trainer import Files
 from pipeline.training.folds import fold_tasks
 
 ROUNDS = 3
-FOLDS, EPOCHS = 4, 3  # of a round of the first table
+FOLDS, EPOCHS, ROWS = 4, 3, 6000  # of a round of the first table
 SLEEPS = (1, 2, 4, 8, 16, 32, 64)  # trainers of the second
 MANY, LONG, SLEEP = 60, 5, 2.0  # its folds, their epochs, seconds of one
 # Bytes that a network like `compact` sends after an epoch, and at its end.
@@ -58,13 +58,15 @@ def main(
 def engines(settings: Settings, data: Data, name: str) -> None:
     """Time the same folds by each engine on 1 and 2 workers, in turns; say what Ray adds."""
     tasks = fold_tasks(settings, name, load_recipe(name), len(data.classes), repeats=1)[:FOLDS]
-    tasks = [replace(task, epochs=EPOCHS) for task in tasks]
+    rows = tuple(range(0, len(data.train_labels), max(1, len(data.train_labels) // ROWS)))
+    tasks = [replace(task, epochs=EPOCHS, rows=rows, test=False) for task in tasks]
     seconds: dict[tuple[str, int], list[float]] = {}
     for number in range(ROUNDS):
         for kind in ("local", "ray"):
             for workers in (1, 2):
                 compute = {"engine": kind, "address": None, "workers": workers}
-                each = [replace(task, seed=10_000 + len(seconds) + 100 * number) for task in tasks]
+                seed = 10_000 + 100 * number + 10 * workers + (kind == "ray")
+                each = [replace(task, seed=seed) for task in tasks]
                 seconds.setdefault((kind, workers), []).append(
                     _time(settings.changed(compute=compute), each, data)
                 )
