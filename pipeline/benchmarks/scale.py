@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from pipeline.base.console import console
+from pipeline.base.console import console, interruptible
 from pipeline.base.paths import CACHE
 from pipeline.base.settings import Settings, load_settings
 from pipeline.benchmarks.growth import growth
@@ -48,6 +48,7 @@ def main(
     """Measure both engines on this machine, up to 64 trainers that sleep, and what grows."""
     settings, data = load_settings(), load_data()
     check_free(PORT)
+    interruptible()  # the node ends with this command, also by a signal
     growth()
     command = arguments("--head", f"--port={PORT}", "--include-dashboard=false", slots=most)
     with node(command, make_token(), CACHE / "ray-scale.log"):
