@@ -204,15 +204,15 @@ benchmark-memory: setup  ## Does a training's memory grow with the data? 1, 4 an
 	@python -m pipeline benchmark-memory
 
 kaggle-train: setup  ## Train on Kaggle's GPU, then go on here; DRY=1 writes the script only
-	@python -m pipeline kaggle-train $(if $(value DRY),--dry)
+	@python -m pipeline kaggle-train $(if $(filter 1,$(value DRY)),--dry)
 
-cluster-local: .venv/cluster  ## Ray on this machine, a network a core or a GPU; until Ctrl-C
+cluster-local: setup .venv/cluster  ## Ray on this machine, a network a core or a GPU; until Ctrl-C
 	@python -m pipeline cluster-head --local $${GIVEN_SLOTS:+--slots "$$GIVEN_SLOTS"}
 
-cluster-head: .venv/cluster  ## The first of several machines that train together; until Ctrl-C
+cluster-head: setup .venv/cluster  ## The first of several machines that train together; until Ctrl-C
 	@python -m pipeline cluster-head $${GIVEN_SLOTS:+--slots "$$GIVEN_SLOTS"}
 
-cluster-join: .venv/cluster  ## Another of them: HEAD=10.0.0.1:6379 TOKEN=a copy of its token file
+cluster-join: setup .venv/cluster  ## Another of them: HEAD=10.0.0.1:6379 TOKEN=a copy of its token file
 	@test -n "$$GIVEN_HEAD" || { echo "HEAD=... is missing; make cluster-head prints the whole line"; exit 1; }
 	@python -m pipeline cluster-join --head "$$GIVEN_HEAD" $${GIVEN_TOKEN:+--token "$$GIVEN_TOKEN"} \
 	  $${GIVEN_SLOTS:+--slots "$$GIVEN_SLOTS"}

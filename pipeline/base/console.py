@@ -92,8 +92,11 @@ def exit_code_of(command: Callable[[], Any]) -> int:
 
 
 def interruptible() -> None:
-    """Let SIGTERM end a command that serves as Ctrl-C does, also where the caller ignored both."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """Let SIGTERM, and a closed terminal, end a command that serves as Ctrl-C does.
+
+    Also where the caller ignored them.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
 
 

@@ -37,7 +37,18 @@ def sha256_code(source: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, documented) and ast.get_docstring(node):
             del node.body[0]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return sha256_json(_plain(tree))
+
+
+def _plain(node: Any) -> Any:
+    """A syntax tree as lists, the same by every Python: newer ones add fields that are empty."""
+    if isinstance(node, ast.AST):
+        fields = ast.iter_fields(node)
+        filled = [[name, _plain(each)] for name, each in fields if each is not None and each != []]
+        return [type(node).__name__, *filled]
+    if isinstance(node, list):
+        return [_plain(each) for each in node]
+    return repr(node)
 
 
 def md5_file(path: Path) -> str:

@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.console import console, duration, say
+from pipeline.base.console import console, duration, say, warn
 from pipeline.base.digests import sha256_file
 from pipeline.base.errors import UserError
 from pipeline.base.files import read_json, write_json
@@ -43,6 +43,7 @@ def start(settings: Settings, script: str, digest: str, accelerator: str, second
     if state.get("digest") == digest:
         say(f"following the run that was started before: {SITE}/code/{state['ref']}")
         return str(state["ref"])
+    show_quota(settings)
     who = call(settings, "whoami")["username"]
     ref = f"{who}/pipeline-folds-{settings.competition.slug}"
     folder = write_script(settings, script, ref)
@@ -83,11 +84,16 @@ def write_script(settings: Settings, script: str, ref: str) -> Path:
     return folder
 
 
+def forget() -> None:
+    """Follow no run any more: what it left is here."""
+    STATE.unlink(missing_ok=True)
+
+
 def wait_for(settings: Settings, ref: str) -> None:
-    """Wait until a run has ended well.
+    """Wait until a run has ended, and left something.
 
     Raises:
-        UserError: it ended otherwise.
+        UserError: it left nothing.
     """
     owner, _, slug = ref.partition("/")
     began = time.monotonic()
@@ -101,8 +107,12 @@ def wait_for(settings: Settings, ref: str) -> None:
             time.sleep(POLL)
     if found["status"] == "COMPLETE":
         return
+    output = call(settings, "kernel_output", owner, slug)
+    if {FOLDS, ABOUT} <= set(output["files"]):  # what it finished before is not lost
+        warn(f"the run ended as {found['status']}; the networks that it finished are fetched")
+        return
     STATE.unlink(missing_ok=True)  # the same command starts another
-    last = _last_words(call(settings, "kernel_output", owner, slug)["log"])
+    last = _last_words(output["log"])
     said = " ".join(f"{found['message']} {last}".split())[:300]
     raise UserError(f"the run ended as {found['status']}: {said}; all of it: {SITE}/code/{ref}")
 

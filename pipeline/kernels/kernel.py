@@ -19,6 +19,7 @@ from pipeline.kernels.pack import WORK
 from pipeline.kernels.tasks import tasks_of
 from pipeline.network.checkpoint import Epoch
 from pipeline.network.task import Task
+from pipeline.training.cache import Result
 from pipeline.training.engines import engine
 from pipeline.training.machine import here
 from pipeline.training.progress import epoch_line
@@ -48,17 +49,23 @@ def main(
         if time.time() > until:
             raise StopTrainingError
 
-    tasks, done = tasks_of(settings, data, work["precisions"]), 0
+    every, done = tasks_of(settings, data, work["precisions"]), 0
+    tasks = [task for task in every if f"{task.name} {task.label}" in work["tasks"]]
     with engine(settings) as team:
-        for result in team.run([(task, data) for task in tasks], report):
-            if result is None:
-                continue
-            done += 1
-            with zipfile.ZipFile(out / FOLDS, "a") as archive:
-                for name in (*FILES, "done.json"):
-                    archive.write(CACHE / result.fingerprint / name, f"{result.fingerprint}/{name}")
-            write_json(out / ABOUT, _about(out / FOLDS, work["digest"]))
+        for start in range(0, len(tasks), team.at_once):
+            jobs = [(task, data) for task in tasks[start : start + team.at_once]]
+            for result in team.run(jobs, report) if time.time() < until else ():
+                if result:
+                    done += 1
+                    _keep(out / FOLDS, result)
+                    write_json(out / ABOUT, _about(out / FOLDS, work["digest"]))
     say(f"{done} of {len(tasks)} networks are in {FOLDS}")
+
+
+def _keep(path: Path, result: Result) -> None:
+    with zipfile.ZipFile(path, "a") as archive:
+        for name in (*FILES, "done.json"):
+            archive.write(CACHE / result.fingerprint / name, f"{result.fingerprint}/{name}")
 
 
 def _about(path: Path, digest: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pipeline.base.digests import sha256_json
 from pipeline.base.paths import PARAMS, TUNED
 from pipeline.base.settings import Settings
 from pipeline.base.yaml_file import read_yaml
+from pipeline.network.task import Task
 from pipeline.recipes.files import recipe_path
 
 CODE = Path(__file__).parents[1]
@@ -23,17 +24,20 @@ KEPT = {".py", ".json", ".html", ".j2"}
 WORK = Path("work.json")  # in the packed project: what to train there
 
 
-def pack(settings: Settings, precisions: dict[str, str], seconds: int) -> tuple[str, str]:
+def pack(settings: Settings, tasks: list[Task], seconds: int) -> tuple[str, str]:
     """The script, and the digest of its work.
 
     Args:
         settings: which competition and folds.
-        precisions: of each recipe to train.
+        tasks: what to train.
         seconds: after which it stops.
     """
+    precisions = {task.name: task.precision for task in tasks}
+    names = [f"{task.name} {task.label}" for task in tasks]
     files = _files(settings, precisions)
-    digest = sha256_json(files)
-    files[str(WORK)] = json.dumps({"precisions": precisions, "digest": digest})
+    digest = sha256_json([files, names])
+    work = {"precisions": precisions, "tasks": names, "digest": digest}
+    files[str(WORK)] = json.dumps(work)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, text in sorted(files.items()):

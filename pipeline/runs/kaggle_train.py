@@ -13,7 +13,7 @@ from pipeline.base.settings import Settings, load_settings
 from pipeline.data.arrays import load_data
 from pipeline.health import check
 from pipeline.kernels.bring import bring_folds
-from pipeline.kernels.follow import fetch, show_quota, start, wait_for, write_script
+from pipeline.kernels.follow import fetch, forget, start, wait_for, write_script
 from pipeline.kernels.pack import pack
 from pipeline.kernels.tasks import tasks_of
 from pipeline.training.cache import in_cache
@@ -41,20 +41,23 @@ def main(
     if not missing:
         say("all networks are trained already")
         return 0 if dry else repro.main()
-    precisions = {task.name: task.precision for task in missing}
     seconds = int(HOURS * 3600)
-    script, digest = pack(settings, precisions, seconds)
+    script, digest = pack(settings, missing, seconds)
     if dry:
         folder = write_script(settings, script, "you/pipeline-folds")
         say(f"{folder / 'script.py'}: {len(script):,} characters; nothing was sent")
         return 0
-    show_quota(settings)
     ref = start(settings, script, digest, accelerator, seconds + 1800)
     wait_for(settings, ref)
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder_name:
         came = bring_folds(fetch(settings, ref, digest, Path(folder_name)), tasks, data)
+    forget()
     say(f"{came} of {len(missing)} networks came from Kaggle")
+    if came < len(missing):
+        raise UserError(
+            "some networks were not finished there; `make kaggle-train` trains the rest"
+        )
     return repro.main()
 
 

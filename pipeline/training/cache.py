@@ -60,7 +60,7 @@ def run_tasks(
             _restart_if_large()
             folder = CACHE / fingerprint(task, data)
             train_into(folder, task, partial(write_fold, task, data, report=partial(report, task)))
-        yield _read(task, data)
+        yield read_result(task, data)
 
 
 def in_cache(task: Task, data: Data) -> Machine | None:
@@ -135,7 +135,12 @@ def _train(folder: Path, train: Callable[[Path], Written]) -> None:
         checkpoint.unlink()
 
 
-def _read(task: Task, data: Data) -> Result:
+def read_result(task: Task, data: Data) -> Result:
+    """A finished fold.
+
+    Raises:
+        UserError: a file of it is missing or damaged.
+    """
     machine = in_cache(task, data) or machines()[0]
     folder = CACHE / fingerprint(task, data, machine)
     done = json.loads((folder / "done.json").read_text())

@@ -18,6 +18,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.hardware import has_gpu
 from pipeline.base.room import room
 from pipeline.base.settings import Settings
+from pipeline.data.arrays import Data
 from pipeline.network.checkpoint import Epoch
 from pipeline.network.task import Task
 from pipeline.training.board import Board, Job, Then
@@ -104,10 +105,14 @@ class Team:
     def _settle(self, position: int, stopped: bool = False) -> None:
         """Note what a job gave, and add what follows."""
         task, data = self.board.jobs[position]
-        result = None if stopped else next(run_tasks([task], data, self._one_at_a_time))
+        result = None if stopped else self._result(task, data)
         with self.reporting:
             self._add(self.then(task, result))
         self.board.settle(position, result)
+
+    def _result(self, task: Task, data: Data) -> Result:
+        """What a network that is trained gave."""
+        return next(run_tasks([task], data, self._one_at_a_time))
 
     def _one_at_a_time(self, task: Task, history: list[Epoch]) -> None:
         with self.reporting:
@@ -137,7 +142,7 @@ class Team:
         # The jobs go through the pipe: given to `Process`, a worker that died at once would leave
         # this process waiting for ever for somebody to read them.
         worker = context.Process(target=work, args=(its,), daemon=True)
-        with _deaf_to_interrupts():  # as the worker then is from its first moment
+        with deaf_to_interrupts():  # as the worker then is from its first moment
             worker.start()
         its.close()
         self.workers.append(worker)
@@ -212,7 +217,7 @@ def _tell(worker: Connection, message: Any) -> None:
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
+def deaf_to_interrupts() -> Iterator[None]:
     """Ignore Ctrl-C for the block; only a process's main thread can."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -31,7 +31,6 @@ def begin(settings: Settings, digest: str = "abc") -> str:
 def test_a_run_is_started_once_followed_and_its_folds_fetched(
     settings: Settings, kaggle: Kaggle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    show_quota(settings)
     kaggle.statuses = ["QUEUED", "RUNNING"]
     assert begin(settings) == REF
     wait_for(settings, REF)
@@ -85,11 +84,22 @@ def test_a_run_that_fails_is_told_with_its_last_words(
     settings: Settings, kaggle: Kaggle, status: str
 ) -> None:
     begin(settings)
+    kaggle.output = {}
     kaggle.statuses = ["RUNNING", status]
     code, said = outcome(lambda: wait_for(settings, REF))
     assert code == 1
     assert f"ended as {status}: its cell no space left" in said
     assert not STATE.exists()  # the same command starts another
+
+
+@pytest.mark.slow
+def test_what_a_run_finished_before_it_failed_is_fetched(
+    settings: Settings, kaggle: Kaggle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin(settings)
+    kaggle.statuses = ["ERROR"]
+    wait_for(settings, REF)
+    assert "the networks that it finished are fetched" in capsys.readouterr().err
 
 
 FETCHES: dict[str, tuple[list[str], str]] = {

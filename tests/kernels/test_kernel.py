@@ -31,9 +31,10 @@ def unpacked(script: str, folder: Path) -> None:
 
 def test_the_script_holds_code_recipes_and_settings_and_is_the_same_each_time(tuned: Path) -> None:
     settings = load_settings()
-    script, digest = pack(settings, {"tiny": "float32"}, 60)
-    assert (script, digest) == pack(settings, {"tiny": "float32"}, 60)
-    assert pack(settings, {"tiny": "mixed_float16"}, 60)[0] != script
+    tasks = tasks_of(settings, load_data())
+    script, digest = pack(settings, tasks, 60)
+    assert (script, digest) == pack(settings, tasks, 60)
+    assert pack(settings, tasks[1:], 60)[1] != digest  # what is left is another run
     compile(script, "script.py", "exec")
     unpacked(script, tuned / "there")
     assert (tuned / "there/pipeline/network/fit.py").exists()
@@ -44,13 +45,21 @@ def test_the_script_holds_code_recipes_and_settings_and_is_the_same_each_time(tu
     described = json.loads((tuned / "there/competitions/digit-recognizer.yaml").read_text())
     assert described["source"] == "kaggle"
     work = json.loads((tuned / "there" / WORK).read_text())
-    assert work == {"precisions": {"tiny": "float32"}, "digest": digest}
+    names = ["tiny fold 1", "tiny fold 2"]
+    assert work == {"precisions": {"tiny": "float32"}, "tasks": names, "digest": digest}
+
+
+WORKS = {
+    "precisions": {"tiny": "float32"},
+    "tasks": ["tiny fold 1", "tiny fold 2"],
+    "digest": "abc",
+}
 
 
 def test_what_runs_there_leaves_folds_that_are_taken_here(
     tuned: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    WORK.write_text(json.dumps({"precisions": {"tiny": "float32"}, "digest": "abc"}))
+    WORK.write_text(json.dumps(WORKS))
     (tuned / "out").mkdir()
     kernel.main(tuned / "out", 3600.0)
     assert "2 of 2 networks are in folds.zip" in capsys.readouterr().out
@@ -61,7 +70,7 @@ def test_what_runs_there_leaves_folds_that_are_taken_here(
 
 
 def test_after_its_time_no_network_goes_on(tuned: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    WORK.write_text(json.dumps({"precisions": {"tiny": "float32"}, "digest": "abc"}))
+    WORK.write_text(json.dumps(WORKS))
     (tuned / "out").mkdir()
     kernel.main(tuned / "out", -1.0)
     assert "0 of 2 networks are in folds.zip" in capsys.readouterr().out

@@ -4,6 +4,8 @@ import os
 import shutil
 import socket
 import tempfile
+import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +18,12 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from pipeline.base.errors import first_line
 from pipeline.training.engines.trainer import Trainer
 
 NAMESPACE = "digits"
 PLACED = 25.0  # seconds in which a trainer's process must have started, where a slot is free
+HEAD_START = 8.0  # of those, for a node before the next one is asked
 CODE = Path(__file__).parents[2]  # pipeline/
 
 
@@ -62,6 +66,7 @@ class Cluster:
                 )
             except (RayError, OSError, RuntimeError, ValueError) as error:
                 raise RefusedError(_why(error, address, log)) from None
+        self.lock = threading.Lock()
         self.data: dict[str, Any] = {}  # references to arrays in the cluster's object store
 
     def nodes(self) -> list[Node]:
@@ -123,32 +128,50 @@ class Cluster:
                 if self.gpus
                 else "the cluster has no slot: none of its nodes has a processor to train on"
             )
-        trainers = [(node, self.trainer(node)) for node in able[:8]]
-        asked = {trainer.place.remote(): (node, trainer) for node, trainer in trainers}
-        answered, _ = ray.wait(list(asked), timeout=PLACED)
-        for reference in answered:
-            with suppress(RayError):
-                ray.get(reference)
-                for node, trainer in trainers:
-                    if (node, trainer) != asked[reference]:
-                        ray.kill(trainer)
-                return asked[reference]
+        found = self._first_placed(able)
+        if found:
+            return found
         free = ray.available_resources()
         raise RefusedError(
             f"no trainer started within {PLACED:.0f} s: {free.get('CPU', 0):g} processors and "
             f"{free.get('GPU', 0):g} GPUs are free; `make cluster-status` shows who has the others"
         )
 
+    def _first_placed(self, nodes: list[Node]) -> tuple[Node, Any] | None:
+        """The first trainer that starts; this machine's own has a head start, so that it is that.
+
+        Which one is first decides what the others must be like.
+        """
+        asked: dict[Any, tuple[Node, Any]] = {}
+        until, found = time.monotonic() + PLACED, None
+        while not found and time.monotonic() < until:
+            if len(asked) < len(nodes):
+                trainer = self.trainer(nodes[len(asked)])
+                asked[trainer.place.remote()] = nodes[len(asked)], trainer
+            patience = HEAD_START if len(asked) < len(nodes) else 1.0
+            for reference in ray.wait(list(asked), timeout=patience)[0]:
+                with suppress(RayError):
+                    ray.get(reference)
+                    found = asked[reference]
+        for node, trainer in asked.values():
+            if (node, trainer) != found:
+                end(trainer)
+        return found
+
     def reference(self, data: Any) -> Any:
         """A reference to arrays, which go to each node once."""
         key = "".join(data.digests.values())
-        if key not in self.data:
-            self.data[key] = ray.put(data.in_memory())
+        with self.lock:
+            if key not in self.data:
+                self.data[key] = ray.put(data.in_memory())
         return self.data[key]
 
     def doing(self) -> list[dict[str, Any]]:
         """What the trainers of all who use the cluster do now; see `Trainer.doing`."""
-        asked = [ray.get_actor(name).doing.remote() for name in ray.util.list_named_actors()]
+        asked = []
+        for name in ray.util.list_named_actors():
+            with suppress(ValueError):  # it has ended meanwhile
+                asked.append(ray.get_actor(name).doing.remote())
         answered, _ = ray.wait(asked, num_returns=len(asked), timeout=5) if asked else ([], [])
         found = []
         for reference in answered:
@@ -195,4 +218,4 @@ def _why(error: Exception, address: str, log: Path) -> str:
         return "this machine has no token: copy ~/.ray/auth_token of the cluster's head here"
     if "ersion mismatch" in said:
         return f"the cluster at {address} has another Python or Ray: {' '.join(str(error).split())}"
-    return f"no connection to the cluster at {address}: {str(error).splitlines()[0]}; see {log}"
+    return f"no connection to the cluster at {address}: {first_line(error)}; see {log}"

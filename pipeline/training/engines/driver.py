@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from multiprocessing.connection import Client, Connection
+from typing import Any
 
 from pipeline.base.console import stderr_into
 from pipeline.base.paths import CACHE
@@ -61,9 +62,20 @@ class Crew:
                     self.fill()
                     continue
                 try:
-                    control.send((SPEEDS, self.first.speeds(*asked)))
+                    control.send((SPEEDS, self._speeds(asked)))
                 except RefusedError as refused:
                     control.send((REFUSED, str(refused)))
+
+    def _speeds(self, asked: Any) -> dict[str, float]:
+        """How fast the first trainer trains; if it is lost, another."""
+        try:
+            return self.first.speeds(*asked)
+        except RefusedError:
+            other = Lead(self.cluster, *self.cluster.first_trainer())
+            try:
+                return other.speeds(*asked)
+            finally:
+                other.end()
 
     def fill(self) -> bool:
         """Start trainers where there are slots, as many as there are jobs for.
@@ -100,14 +112,15 @@ class Crew:
 
     def _serve(self, node: Node) -> None:
         lead = None
-        if node.id == self.first.node.id and not self.first.taken:
-            lead = self.first
-            lead.taken = True
+        with self.lock:
+            if node.id == self.first.node.id and not self.first.taken:
+                lead = self.first
+                lead.taken = True
         try:
             lead = lead or Lead(self.cluster, node, self.cluster.trainer(node))
         except RefusedError as error:
             self.failed[node.id] += 1
-            if self.cluster.up(node) and self.failed[node.id] == TOO_OFTEN:
+            if self.cluster.up(node) and self.failed[node.id] >= TOO_OFTEN:
                 self._refuse(node, f"{node.address} takes no part: no trainer starts, {error}")
             return
         different = comparison(self.first.about, lead.about, node)

@@ -16,10 +16,13 @@ from typing import Any, Self
 from pipeline.base.console import say, warn
 from pipeline.base.errors import UserError
 from pipeline.base.settings import Compute
+from pipeline.data.arrays import Data
+from pipeline.network.task import Task
+from pipeline.training.cache import Result, in_cache, read_result
 from pipeline.training.engines.address import DEFAULT, check_reachable
 from pipeline.training.engines.protocol import REFUSED, Ready, Wanted
 from pipeline.training.machine import Machine, forget_others, trains
-from pipeline.training.side_by_side import Team
+from pipeline.training.side_by_side import Team, deaf_to_interrupts
 
 START = 180.0  # until the first trainer says what its machine is
 RETURN = "finished folds and epochs are kept; start the cluster again, then this command"
@@ -43,7 +46,8 @@ class FarTeam(Team):
         wanted = Wanted(self.address, self.compute.workers, self.compute.gpus, self.compute.mixed)
         arguments = (its, self.meeting.address, wanted)
         self.child = context.Process(target=_drive, args=arguments, daemon=True)
-        self.child.start()
+        with deaf_to_interrupts():
+            self.child.start()
         its.close()
         try:
             ready = self._first_word()
@@ -59,12 +63,12 @@ class FarTeam(Team):
 
     def __exit__(self, *_: object) -> None:
         self.board.close()
-        forget_others()
         if self.child:
             self.child.kill()  # Ray then ends its trainers, wherever they are
             self.child.join()
             self.meeting.close()
             self.folder.cleanup()
+        forget_others()
 
     def _first_word(self) -> Ready:
         """What the child says once a trainer is there.
@@ -89,6 +93,13 @@ class FarTeam(Team):
     def _settle(self, position: int, stopped: bool = False) -> None:
         super()._settle(position, stopped)
         self._ask_for_trainers()
+
+    def _result(self, task: Task, data: Data) -> Result:
+        if not in_cache(task, data):  # as after `make clean-cache` meanwhile; not trained here
+            raise UserError(
+                f"{task.name} {task.label} is not in the cache any more; run this again"
+            )
+        return read_result(task, data)
 
     def _ask_for_trainers(self) -> None:
         """Tell the child how many networks there are to train."""

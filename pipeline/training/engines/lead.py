@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray.exceptions import OutOfMemoryError, RayError
 
 from pipeline.base.files import replacing
@@ -21,7 +22,8 @@ from pipeline.training.write_fold import Written
 
 STEP = 2.0  # seconds that a trainer waits for something to tell before it says that there is none
 SILENT = 60.0  # without an answer, after which it is given up
-HANGS = 10  # times the longest epoch seen, without an epoch, after which it is given up
+HANGS = 10  # times its longest epoch, without an epoch, after which it is given up
+FIRST = 3600.0  # the same before its first epoch has ended, and after its last
 BEGIN = 150.0  # until it has imported TensorFlow
 
 
@@ -30,7 +32,7 @@ class Lead:
 
     def __init__(self, cluster: Cluster, node: Node, trainer: Any) -> None:
         self.cluster, self.node, self.trainer = cluster, node, trainer
-        self.taken, self.longest = False, 0.0
+        self.taken = False
         try:
             self.about = answer_of(trainer.about.remote(), BEGIN)
         except RayError as error:
@@ -66,14 +68,16 @@ class Lead:
     def _train(self, task: Task, data: Data, report: Callable[[Any], Any], folder: Path) -> Written:
         """Begin, or go on from the checkpoints in the folder; write there what is sent."""
         files = {path.name: path.read_bytes() for path in folder.glob("*.npz")}
-        self.trainer.train.remote(task, self.cluster.reference(data), files)
-        answer, waited = None, 0.0
+        begun = self.trainer.train.remote(task, self.cluster.reference(data), files)
+        answer, waited, limit = None, 0.0, FIRST
         while True:
             asked, answer = self.trainer.next.remote(answer, STEP), None
             event = answer_of(asked, SILENT)
             if event is None:
                 waited += STEP
-                if self.longest and waited > max(SILENT, HANGS * self.longest):
+                if ray.wait([begun], timeout=0)[0]:
+                    ray.get(begun)  # it failed, if it did
+                if waited > limit:
                     raise RefusedError(f"no epoch has ended for {waited:.0f} s")
                 continue
             kind, said, sent = event
@@ -82,7 +86,9 @@ class Lead:
             receive(folder, sent)
             if kind == DONE:
                 return Written(*said)
-            waited, self.longest = 0.0, max(self.longest, said[-1]["seconds"])
+            waited = 0.0
+            last = len(said) >= task.epochs  # then come predictions, of whatever length
+            limit = FIRST if last else max(SILENT, HANGS * max(row["seconds"] for row in said))
             answer = _goes_on(report, said, lambda: self.trainer.next.remote(False, 0.0))
 
     def _why(self, error: Exception) -> str:

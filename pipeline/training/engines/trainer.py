@@ -27,7 +27,9 @@ class Trainer:
     def __init__(self) -> None:
         # Ray sets it for each worker, and it would be part of the folds' names.
         os.environ.pop("OMP_NUM_THREADS", None)
-        if not os.environ.get("CUDA_VISIBLE_DEVICES"):  # no GPU was asked for: TensorFlow takes all
+        import ray
+
+        if not ray.get_gpu_ids():  # no GPU was asked for: TensorFlow would take all
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         self.events: queue.Queue[Any] = queue.Queue()
         self.answers: queue.Queue[bool] = queue.Queue()
