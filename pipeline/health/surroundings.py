@@ -13,7 +13,6 @@ from pipeline.provenance.dvc import check_lock
 from pipeline.provenance.snapshot import need_git
 
 SMALL = 200 << 20  # bytes that a run needs for temporary files
-MAPPED = Path("/dev/shm")  # noqa: S108 where processes share memory
 
 
 def locks_work() -> None:

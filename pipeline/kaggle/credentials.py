@@ -46,12 +46,9 @@ def _wrong_key(folder: Path) -> str:
             return f"{folder / name}: rename it to {wanted}"
     if not path.exists():
         return ""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        return f"{path} cannot be read: {error.strerror}"
-    if content.startswith(MARKS):
-        return f"{path} begins with a byte order mark; save it as UTF-8 without one"
+    content, wrong = _read(path)
+    if wrong:
+        return wrong
     try:
         read = json.loads(content)
     except ValueError:
@@ -64,17 +61,25 @@ def _wrong_key(folder: Path) -> str:
 
 def _wrong_content(path: Path) -> str:
     """What is wrong with the file of a token; empty if nothing is."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        return f"{path} cannot be read: {error.strerror}"
-    if content.startswith(MARKS):
-        return f"{path} begins with a byte order mark; save it as plain text without one"
+    content, wrong = _read(path)
+    if wrong:
+        return wrong
     if not content.strip():
         return f"{path} is empty; put the token in it"
     if content.lstrip().startswith(b"{"):
         return f"{path} is JSON: rename it to kaggle.json, or put the bare token in it"
     return ""
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    """A file's content, and what is wrong with it whatever it should hold; empty if nothing is."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return b"", f"{path} cannot be read: {error.strerror}"
+    if content.startswith(MARKS):
+        return content, f"{path} begins with a byte order mark; save it as UTF-8 without one"
+    return content, ""
 
 
 def secrets() -> list[str]:

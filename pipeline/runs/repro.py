@@ -4,14 +4,12 @@ from pipeline.base.console import say
 from pipeline.base.paths import EXPERIMENT
 from pipeline.base.settings import load_settings
 from pipeline.health import check
-from pipeline.provenance.snapshot import need_git
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
 
 
 def main() -> int:
     """Run every stage that is out of date, keep the result, and say what came out."""
-    need_git()
     check.main()
     # Imported here: they take seconds, and a wrong setting or recipe is told before.
     from pipeline.provenance import dvc
