@@ -3,7 +3,6 @@
 import json
 import time
 import zipfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,9 +39,8 @@ def main(
         load_data(),
         read_json(WORK),
     )
-    machine = {key: value for key, value in asdict(here()).items() if key != "measure"}
     with zipfile.ZipFile(out / FOLDS, "w") as archive:
-        archive.writestr(MACHINE, json.dumps(machine))
+        archive.writestr(MACHINE, json.dumps(here().plain()))
 
     def report(task: Task, history: list[Epoch]) -> None:
         say(f"{task.name} {task.label}: {epoch_line(history, task.epochs)}")

@@ -56,11 +56,13 @@ def run_tasks(
     A task that was finished before is read from the cache, and `report` is not called for it.
     """
     for task in tasks:
-        if not in_cache(task, data):
+        machine = in_cache(task, data)
+        if machine is None:
             _restart_if_large()
-            folder = CACHE / fingerprint(task, data)
+            machine = machines()[0]
+            folder = CACHE / fingerprint(task, data, machine)
             train_into(folder, task, partial(write_fold, task, data, report=partial(report, task)))
-        yield read_result(task, data)
+        yield read_result(task, data, machine)
 
 
 def in_cache(task: Task, data: Data) -> Machine | None:
@@ -135,13 +137,12 @@ def _train(folder: Path, train: Callable[[Path], Written]) -> None:
         checkpoint.unlink()
 
 
-def read_result(task: Task, data: Data) -> Result:
-    """A finished fold.
+def read_result(task: Task, data: Data, machine: Machine) -> Result:
+    """A fold that a machine has finished.
 
     Raises:
         UserError: a file of it is missing or damaged.
     """
-    machine = in_cache(task, data) or machines()[0]
     folder = CACHE / fingerprint(task, data, machine)
     done = json.loads((folder / "done.json").read_text())
     return Result(

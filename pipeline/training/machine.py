@@ -23,6 +23,10 @@ class Machine:
     gpu: bool
     measure: Measure | None = field(default=None, compare=False)  # None: it is measured here
 
+    def plain(self) -> dict[str, Any]:
+        """What another process makes the same machine of: `Machine(**plain)`."""
+        return {"description": self.description, "bfloat16": self.bfloat16, "gpu": self.gpu}
+
 
 def here() -> Machine:
     """The machine of this process."""
@@ -42,8 +46,7 @@ def machines() -> list[Machine]:
 
 def bring(machine: Machine) -> None:
     """Note a machine elsewhere whose folds are put into the cache."""
-    known = {"description": machine.description, "bfloat16": machine.bfloat16, "gpu": machine.gpu}
-    write_json(BROUGHT / f"{sha256_json(known)[:16]}.json", known)
+    write_json(BROUGHT / f"{sha256_json(machine.plain())[:16]}.json", machine.plain())
 
 
 def _brought() -> list[Machine]:

@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,8 @@ def elsewhere() -> Machine:
 def folds(arrays: Path) -> tuple[Path, Data]:
     """The zip of two folds that another machine has trained."""
     data, path = load_data(), arrays / "folds.zip"
-    described = {key: value for key, value in asdict(elsewhere()).items() if key != "measure"}
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(MACHINE, json.dumps(described))
+        archive.writestr(MACHINE, json.dumps(elsewhere().plain()))
         for each, result in zip(both(), run_tasks(both(), data), strict=True):
             name, folder = fingerprint(each, data, elsewhere()), CACHE / result.fingerprint
             for file in ("probabilities.npy", "test.npy", "model.keras", "done.json"):

@@ -10,9 +10,10 @@ from typing import Any
 
 from pipeline.base.console import stderr_into
 from pipeline.base.paths import CACHE
+from pipeline.base.settings import Compute
 from pipeline.training.engines.cluster import Cluster, Node, RefusedError
 from pipeline.training.engines.lead import Lead, comparison
-from pipeline.training.engines.protocol import READY, REFUSED, SPEEDS, Ready, Wanted
+from pipeline.training.engines.protocol import READY, REFUSED, SPEEDS, Ready
 from pipeline.training.worker import end_with_leader, serve
 
 TOO_OFTEN = 3  # trainers of a node that do not start
@@ -21,16 +22,16 @@ LOOK = 3.0  # seconds between two looks at the cluster
 LOG = CACHE / "ray.log"  # what Ray itself says
 
 
-def drive(control: Connection, meeting: str, wanted: Wanted) -> None:
+def drive(control: Connection, meeting: str, address: str, compute: Compute) -> None:
     """The child's whole life: trainers for its leader's jobs, until it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the leader gets it too, and ends this process
     end_with_leader()
     stderr_into(LOG)
     try:
-        crew = Crew(Cluster(wanted.address, wanted.gpus, LOG), wanted, meeting)
+        crew = Crew(Cluster(address, compute.gpus, LOG), compute, meeting)
         slots = sum(crew.cluster.slots(node) for node in crew.cluster.nodes())
         machine = crew.first.about["machine"]
-        control.send((READY, Ready(machine, min(slots, wanted.workers or slots))))
+        control.send((READY, Ready(machine, min(slots, compute.workers or slots))))
     except RefusedError as refused:
         control.send((REFUSED, str(refused)))
         return
@@ -42,8 +43,8 @@ def drive(control: Connection, meeting: str, wanted: Wanted) -> None:
 class Crew:
     """The trainers. The first sets what the others must be like."""
 
-    def __init__(self, cluster: Cluster, wanted: Wanted, meeting: str) -> None:
-        self.cluster, self.wanted, self.meeting = cluster, wanted, meeting
+    def __init__(self, cluster: Cluster, compute: Compute, meeting: str) -> None:
+        self.cluster, self.compute, self.meeting = cluster, compute, meeting
         self.jobs = 0  # that are not done
         self.refused: set[str] = set()  # nodes that may not take part
         self.busy: Counter[str] = Counter()  # trainers by node
@@ -84,7 +85,7 @@ class Crew:
             Whether there is hope: False if for a while no node has had a slot.
         """
         with self.lock:
-            most = min(self.jobs, self.wanted.workers or self.jobs)
+            most = min(self.jobs, self.compute.workers or self.jobs)
             for node in self.cluster.nodes():
                 slots = 0 if node.id in self.refused else self.cluster.slots(node)
                 while self.busy.total() < most and self.busy[node.id] < slots:
@@ -124,7 +125,7 @@ class Crew:
                 self._refuse(node, f"{node.address} takes no part: no trainer starts, {error}")
             return
         different = comparison(self.first.about, lead.about, node)
-        if different and not self.wanted.mixed:
+        if different and not self.compute.mixed:
             self._refuse(node, different)
         else:
             with suppress(EOFError, OSError), Client(self.meeting) as leader:

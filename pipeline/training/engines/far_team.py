@@ -20,7 +20,7 @@ from pipeline.data.arrays import Data
 from pipeline.network.task import Task
 from pipeline.training.cache import Result, in_cache, read_result
 from pipeline.training.engines.address import DEFAULT, check_reachable
-from pipeline.training.engines.protocol import REFUSED, Ready, Wanted
+from pipeline.training.engines.protocol import REFUSED, Ready
 from pipeline.training.machine import Machine, forget_others, trains
 from pipeline.training.side_by_side import Team, deaf_to_interrupts
 
@@ -43,8 +43,7 @@ class FarTeam(Team):
         self.control, its = context.Pipe()
         self.folder = tempfile.TemporaryDirectory()
         self.meeting = Listener(str(Path(self.folder.name) / "trainers"))
-        wanted = Wanted(self.address, self.compute.workers, self.compute.gpus, self.compute.mixed)
-        arguments = (its, self.meeting.address, wanted)
+        arguments = (its, self.meeting.address, self.address, self.compute)
         self.child = context.Process(target=_drive, args=arguments, daemon=True)
         with deaf_to_interrupts():
             self.child.start()
@@ -95,11 +94,12 @@ class FarTeam(Team):
         self._ask_for_trainers()
 
     def _result(self, task: Task, data: Data) -> Result:
-        if not in_cache(task, data):  # as after `make clean-cache` meanwhile; not trained here
+        machine = in_cache(task, data)
+        if machine is None:  # as after `make clean-cache` meanwhile; it is not trained here
             raise UserError(
                 f"{task.name} {task.label} is not in the cache any more; run this again"
             )
-        return read_result(task, data)
+        return read_result(task, data, machine)
 
     def _ask_for_trainers(self) -> None:
         """Tell the child how many networks there are to train."""

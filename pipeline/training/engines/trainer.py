@@ -44,10 +44,8 @@ class Trainer:
         """The machine, as `Machine` takes it, and the versions that must not differ."""
         from pipeline.training.machine import here
 
-        machine = here()
         versions = {"python": sys.version.split()[0]} | {name: version(name) for name in DIFFER}
-        described = {"description": machine.description, "bfloat16": machine.bfloat16}
-        return {"machine": described | {"gpu": machine.gpu}, "versions": versions}
+        return {"machine": here().plain(), "versions": versions}
 
     def speeds(self, *arguments: Any) -> dict[str, float]:
         """See `speed.measure`."""
