@@ -5,7 +5,6 @@ trainers of the real Ray sleep for the time of an epoch and send files as large 
 the driver, the object store and the disk are at work. The third fills the stores that grow.
 """
 
-import os
 import shutil
 import tempfile
 import threading
@@ -20,25 +19,24 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from pipeline.base.console import console, interruptible
+from pipeline.base.console import console, interruptible, say
 from pipeline.base.paths import CACHE
 from pipeline.base.settings import Settings, load_settings
 from pipeline.benchmarks.growth import growth
+from pipeline.benchmarks.sleeper import CHECKPOINT, LONG, RESULTS, SLEEP, Sleeper
 from pipeline.cluster.node import PORT, arguments, check_free, node
 from pipeline.cluster.token import make_token
 from pipeline.data.arrays import Data, load_data
 from pipeline.network.task import Task
 from pipeline.recipes.files import load_recipe
 from pipeline.training.engines import engine
-from pipeline.training.engines.trainer import Files
 from pipeline.training.folds import fold_tasks
 
 ROUNDS = 3
 FOLDS, EPOCHS, ROWS = 4, 3, 6000  # of a round of the first table
 SLEEPS = (1, 2, 4, 8, 16, 32, 64)  # trainers of the second
-MANY, LONG, SLEEP = 60, 5, 2.0  # its folds, their epochs, seconds of one
-# Bytes that a network like `compact` sends after an epoch, and at its end.
-CHECKPOINT, RESULTS = {"fit.npz": 5 << 20}, {"test.npy": 1 << 20, "model.keras": 5 << 20}
+MANY = 60  # its folds
+START = 120.0  # seconds in which one of them starts
 
 
 def main(
@@ -94,40 +92,32 @@ def _time(settings: Settings, tasks: list[Task], data: Data) -> float:
 
 def sleepers(most: int) -> None:
     """Let trainers sleep and send, 1 to `most` of them; how far from N times as fast as one."""
-    from pipeline.training.engines.cluster import Cluster
+    from pipeline.training.engines.cluster import Cluster, answer_of, end
 
     Cluster(f"127.0.0.1:{PORT}", 0.0, CACHE / "ray.log")  # the connection is the process's
-    columns = ("trainers", "folds", "seconds", "ideal", "share of ideal", "MB a second")
-    table = Table(*columns, title=f"folds that sleep {LONG} x {SLEEP:g} s")
+    import ray  # after that: it reads its settings when it is imported
+
+    say(f"starting {most} trainers that sleep")
+    trainers = []
+    for _ in range(most):  # Ray warns of many that start at a time
+        trainers.append(ray.remote(Sleeper).options(num_cpus=1).remote())
+        answer_of(trainers[-1].next.remote(LONG), START)
     each = (LONG * sum(CHECKPOINT.values()) + sum(RESULTS.values())) / 1e6
     for count in (number for number in SLEEPS if number <= most):
         folds = min(MANY, 4 * count)  # one trainer would sleep for ten minutes
-        seconds = _sleep(count, folds)
+        seconds = _sleep(trainers[:count], folds)
         ideal = -(-folds // count) * LONG * SLEEP
-        figures = f"{seconds:.1f}", f"{ideal:.1f}", f"{ideal / seconds:.0%}"
-        table.add_row(str(count), str(folds), *figures, f"{each * folds / seconds:.0f}")
-    console.print(table)
-
-
-class Sleeper:
-    """A trainer whose network is a nap."""
-
-    def next(self, epoch: int) -> Files:
-        """What an epoch sends; after the last one, the results."""
-        time.sleep(SLEEP if epoch < LONG else 0)
-        sizes = CHECKPOINT if epoch < LONG else RESULTS
-        return {name: os.urandom(size) for name, size in sizes.items()}
-
-
-def _sleep(count: int, folds: int) -> float:
-    """Seconds that so many trainers need for so many folds that sleep."""
-    import ray
-
-    from pipeline.training.engines.cluster import answer_of, end
-
-    trainers = [ray.remote(Sleeper).options(num_cpus=1).remote() for _ in range(count)]
+        say(
+            f"{count} trainers, {folds} folds of {LONG} x {SLEEP:g} s: {seconds:.1f} s, "
+            f"{ideal / seconds:.0%} of what is possible; {each * folds / seconds:.0f} MB a second"
+        )
     for trainer in trainers:
-        answer_of(trainer.next.remote(LONG), 120)
+        end(trainer)
+    ray.shutdown()
+
+
+def _sleep(trainers: list[Any], folds: int) -> float:
+    """Seconds that the trainers need for so many folds that sleep."""
     left: Queue[int] = Queue()
     for number in range(folds):
         left.put(number)
@@ -138,10 +128,7 @@ def _sleep(count: int, folds: int) -> float:
             thread.start()
         for thread in threads:
             thread.join()
-        seconds = time.monotonic() - began
-    for trainer in trainers:
-        end(trainer)
-    return seconds
+        return time.monotonic() - began
 
 
 def _lead(trainer: Any, left: Queue[int], folder: Path) -> None:
