@@ -23,12 +23,13 @@ def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> t
     """
     images = _flipped(images, seed, augmentation)
     transforms = _affine(images.shape, tf.shape(images)[0], seed, augmentation)
+    if augmentation.cutout:  # first, so that its edges are as soft as what was drawn
+        images = _cut_out(images, seed, augmentation)
     if augmentation.elastic_alpha:
         images = warp(images, transforms, _displacements(images, seed, augmentation))
     else:
         images = resample(images, transforms, augmentation.fill_mode)
-    images = _shone(images, seed, augmentation)
-    return _cut_out(images, seed, augmentation.cutout) if augmentation.cutout else images
+    return _shone(images, seed, augmentation)
 
 
 def mixup(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, alpha: float) -> Any:
@@ -69,15 +70,17 @@ def _shone(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> tf
     return images
 
 
-def _cut_out(images: tf.Tensor, seed: tf.Tensor, side: int) -> tf.Tensor:
-    """A square of `side` pixels emptied in each image, its centre anywhere (DeVries, 2017)."""
-    height, width = images.shape[1], images.shape[2]
-    centre = tf.random.stateless_uniform((2, tf.shape(images)[0], 1), seed + 6)
+def _cut_out(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+    """A square emptied in a share of the images, its centre anywhere (DeVries, 2017)."""
+    height, width, side = images.shape[1], images.shape[2], augmentation.cutout
+    batch = tf.shape(images)[0]
+    centre = tf.random.stateless_uniform((2, batch, 1), seed + 6)
+    chosen = tf.random.stateless_uniform((batch, 1, 1), seed + 8) < augmentation.cutout_share
     inside = [
         tf.abs(tf.range(size, dtype=tf.float32)[None] + 0.5 - centre[axis] * size) < side / 2
         for axis, size in enumerate((height, width))
     ]
-    square = inside[0][:, :, None] & inside[1][:, None, :]
+    square = inside[0][:, :, None] & inside[1][:, None, :] & chosen
     return tf.where(square[..., None], 0.0, images)
 
 

@@ -51,6 +51,7 @@ class Augmentation(Frozen):
     brightness_range: float = Field(0.0, ge=0, le=1, description="share of all values, each way")
     contrast_range: float = Field(0.0, ge=0, le=1, description="share of what is not the mean")
     cutout: int = Field(0, ge=0, le=1024, description="side of an emptied square, pixels")
+    cutout_share: float = Field(1.0, ge=0, le=1, description="of the images that have it")
     mixup_alpha: float = Field(0.0, ge=0, le=100, description="of the Beta distribution; 0: none")
 
     @model_validator(mode="after")

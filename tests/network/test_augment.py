@@ -80,6 +80,14 @@ def test_cutout_empties_one_square_of_an_image() -> None:
     assert emptied.max() <= 64
     assert emptied.min() >= 16  # a centre at a corner leaves a quarter inside
     assert len(np.unique(emptied)) > 3
+    some = (augmented(images, cutout=8, cutout_share=0.3) == 0).any(axis=(1, 2, 3))
+    assert 5 < some.sum() < 25
+
+
+def test_a_hole_is_turned_with_the_image() -> None:
+    images = np.full((50, 28, 28, 1), 100, np.uint8)
+    turned = augmented(images, cutout=8, rotation_range=45, fill_mode="nearest")
+    assert ((turned > 5) & (turned < 95)).any(axis=(1, 2, 3)).mean() > 0.5  # soft edges
 
 
 @pytest.mark.parametrize(("mode", "value"), [("constant", 0.0), ("nearest", 100.0)])
