@@ -33,6 +33,7 @@ from pipeline.training.machine import machines
 from pipeline.training.outputs import FILES, model_name, write_results
 from pipeline.training.progress import Progress, later_seconds
 from pipeline.training.side_by_side import Team
+from pipeline.training.speed import way_in_words
 
 LOGGED = {"cv_accuracy", "cv_accuracy_std", "cv_score", "seconds"}
 
@@ -56,7 +57,7 @@ def train_all(
     name, at_once = tasks[0].name, team.at_once
     say(
         f"{name}: {len(tasks)} networks, {at_once} at a time, {tasks[0].epochs} epochs, "
-        f"{tasks[0].precision}"
+        f"{way_in_words(tasks[0].way)}"
     )
     results = []
     learned, held_out = (len(rows) for rows in tasks[0].split(data.folds))
@@ -159,9 +160,12 @@ def score(
         folds=folds,
         fold_rows=[int(rows.sum()) for rows in of_fold],
         seconds=sum(result.seconds for result in results),
+        prediction_seconds=sum(
+            result.seconds - sum(epoch["seconds"] for epoch in result.history) for result in results
+        ),
         run_key=run_key(tasks, data),
         epochs=tasks[0].epochs,
-        precision=tasks[0].precision,
+        **tasks[0].way._asdict(),
         machine=Machine(**results[0].machine, cores=cores()),
     )
 
@@ -186,7 +190,7 @@ def main(recipe: Annotated[str, typer.Argument(help="A name in experiments/recip
         data = load_data()
         tasks = make_tasks(settings, recipe, data)
         params: dict[str, Any] = {"recipe": recipe_lines(tasks[0].recipe.model_dump())}
-        params |= {"resolved": {"epochs": tasks[0].epochs, "precision": tasks[0].precision}}
+        params |= {"resolved": {"epochs": tasks[0].epochs, **tasks[0].way._asdict()}}
         params |= {"machine": machines()[0].description, "data_sha256": data.digests}
         with Tracker(settings).run(f"train {recipe}", run_key(tasks, data), params) as run:
             log_inputs(data, run)

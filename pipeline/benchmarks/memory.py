@@ -18,6 +18,7 @@ from rich.table import Table
 from pipeline.base.console import console
 from pipeline.base.files import write_blocks
 from pipeline.data.arrays import Data
+from pipeline.network.way import OURS
 from pipeline.recipes.recipe import Recipe
 
 SHAPE, CLASSES = (96, 96, 3), 2
@@ -53,7 +54,7 @@ def measure_here(rows: int) -> None:
         labels = (np.arange(rows) % CLASSES).astype(np.uint8)
         folds = (np.arange(rows) // CLASSES % 4).astype(np.uint8)
         data = Data(mapped[0], labels, mapped[1], folds, ("0", "1"))
-        task = Task("memory", Recipe.model_validate(RECIPE), CLASSES, 1, "float32", 0, 0)
+        task = Task("memory", Recipe.model_validate(RECIPE), CLASSES, 1, OURS, 0, 0)
         peak, started = _Peak(), time.perf_counter()
         with peak:
             train_fold(task, data, folder, lambda _: None)

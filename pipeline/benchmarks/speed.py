@@ -21,16 +21,17 @@ from pipeline.network.batches import Labelled
 from pipeline.network.fit import fit
 from pipeline.network.inputs import network_inputs
 from pipeline.network.models import build_model, build_optimizer, scaling_layer
+from pipeline.network.way import Way
 from pipeline.provenance.stage import stage
 from pipeline.recipes.recipe import Augmentation, Recipe
 from pipeline.training.side_by_side import workers
-from pipeline.training.speed import resolve_precision
+from pipeline.training.speed import resolve_way
 
 ROUNDS, EPOCHS = 3, 2
 
 
 def measure_speed(
-    recipe: Recipe, data: Data, classes: int, precision: str, at_once: int
+    recipe: Recipe, data: Data, classes: int, way: Way, at_once: int
 ) -> dict[str, float]:
     """Time this pipeline, stock Keras and bare convolutions, alternating.
 
@@ -54,9 +55,7 @@ def measure_speed(
     meeting = (context.Barrier(at_once, timeout=600),)
     with ProcessPoolExecutor(at_once, context, _begin, meeting) as helpers:
         for _ in range(ROUNDS):
-            jobs = [
-                helpers.submit(_rates, bare, digits, classes, precision) for _ in range(at_once)
-            ]
+            jobs = [helpers.submit(_rates, bare, digits, classes, way) for _ in range(at_once)]
             ours, ceiling = np.sum([job.result() for job in jobs], axis=0).tolist()
             measured.append((ours, rows / stock(), ceiling))
     rates = [median(rate) for rate in zip(*measured, strict=True)]
@@ -77,7 +76,7 @@ def _begin(barrier: Any) -> None:
     _meet = barrier.wait
 
 
-def _rates(recipe: Recipe, digits: Labelled, classes: int, precision: str) -> tuple[float, float]:
+def _rates(recipe: Recipe, digits: Labelled, classes: int, way: Way) -> tuple[float, float]:
     """Images a second of one network's whole epochs, and of its bare convolutions."""
 
     def meet_after_the_first(history: list[Any]) -> None:
@@ -85,7 +84,7 @@ def _rates(recipe: Recipe, digits: Labelled, classes: int, precision: str) -> tu
             _meet()
 
     _meet()
-    ceiling = 1 / layers_seconds(recipe, digits.images.shape[1:], classes, precision)
+    ceiling = 1 / layers_seconds(recipe, digits.images.shape[1:], classes, way.precision)
     fitted = fit(
         recipe,
         digits,
@@ -93,7 +92,7 @@ def _rates(recipe: Recipe, digits: Labelled, classes: int, precision: str) -> tu
         classes=classes,
         key="speed",
         epochs=EPOCHS + 1,
-        precision=precision,
+        way=way,
         report=meet_after_the_first,
     )
     seconds = [row["seconds"] for row in fitted.history[1:]]
@@ -197,8 +196,8 @@ def main(
         data = load_data()
         for name, recipe in load_checked(recipes, settings).items():
             shape, classes = settings.competition.image_shape, len(data.classes)
-            precision = resolve_precision(settings.train.precision, recipe, shape, classes)
-            found = measure_speed(recipe, data, classes, precision, workers(settings))
+            way = resolve_way(settings.train.precision, recipe, shape, classes)
+            found = measure_speed(recipe, data, classes, way, workers(settings))
             write_tables(FILE, {"recipe": name} | found)
             say(
                 f"{name}: {found['images_per_second']:,.0f} images a second, "

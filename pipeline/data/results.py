@@ -120,9 +120,11 @@ class Trained(Result):
     cv_score: float | None = None  # in another metric than accuracy; else None
     fold_scores: list[float] | None = None
     seconds: float  # of training, all networks added up
+    prediction_seconds: float = 0.0  # of them, the seconds of the predictions
     run_key: str  # finds the run in MLflow
     epochs: int
     precision: str
+    kernels: str
     machine: Machine
 
     @property

@@ -17,12 +17,13 @@ from packaging.requirements import Requirement
 from rich.table import Table
 
 from pipeline.base.competition import KAGGLE
-from pipeline.base.console import console
+from pipeline.base.console import console, duration
 from pipeline.base.errors import UserError, one_line
 from pipeline.base.locks import LOCKS
 from pipeline.base.paths import DATABASE
 from pipeline.base.settings import OFF, Settings, load_settings
 from pipeline.data.arrays import known_classes
+from pipeline.health.plan import from_nothing
 from pipeline.health.surroundings import troubles
 from pipeline.kaggle.service import call
 from pipeline.recipes.files import load_recipe
@@ -97,12 +98,14 @@ def _no_gpu(said: str) -> str:
 
 
 def _speed(settings: Settings) -> Iterator[Finding]:
-    """What `train.precision: auto` is on this machine, by what was measured here."""
+    """What `train.precision: auto` is on this machine, by what was measured, and a run's time."""
     shape, classes = settings.competition.image_shape, len(known_classes())
     for name in settings.recipes:
         speeds = known_speeds(speed_file(load_recipe(name), shape, classes))
         told = in_words(speeds) if speeds else "not measured yet; `make repro` does, in seconds"
         yield "speed", GOOD if speeds else ASIDE, f"{name}: {told}"
+    if seconds := from_nothing(settings):
+        yield "time", GOOD, f"`make repro` from nothing takes about {duration(seconds)}"
 
 
 def _tracking(settings: Settings) -> Iterator[Finding]:

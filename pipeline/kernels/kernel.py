@@ -47,7 +47,7 @@ def main(
         if time.time() > until:
             raise StopTrainingError
 
-    every, done = tasks_of(settings, data, work["precisions"]), 0
+    every, done = tasks_of(settings, data, work["ways"]), 0
     tasks = [task for task in every if f"{task.name} {task.label}" in work["tasks"]]
     with engine(settings) as team:
         for start in range(0, len(tasks), team.at_once):

@@ -32,11 +32,11 @@ def pack(settings: Settings, tasks: list[Task], seconds: int) -> tuple[str, str]
         tasks: what to train.
         seconds: after which it stops.
     """
-    precisions = {task.name: task.precision for task in tasks}
+    ways = {task.name: list(task.way) for task in tasks}
     names = [f"{task.name} {task.label}" for task in tasks]
-    files = _files(settings, precisions)
+    files = _files(settings, list(ways))
     digest = sha256_json([files, names])
-    work = {"precisions": precisions, "tasks": names, "digest": digest}
+    work = {"ways": ways, "tasks": names, "digest": digest}
     files[str(WORK)] = json.dumps(work)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
@@ -49,13 +49,13 @@ def pack(settings: Settings, tasks: list[Task], seconds: int) -> tuple[str, str]
     return script.replace("@@WORK@@", base64.b64encode(packed.getvalue()).decode()), digest
 
 
-def _files(settings: Settings, recipes: dict[str, str]) -> dict[str, str]:
+def _files(settings: Settings, recipes: list[str]) -> dict[str, str]:
     """All texts that the script holds, by their paths in the project."""
     code = [path for path in CODE.rglob("*") if path.suffix in KEPT]
     files = {str(Path(CODE.name) / path.relative_to(CODE)): path.read_text() for path in code}
     params = read_yaml(PARAMS)
-    params["recipes"] = list(recipes)
-    params["train"] |= {"precision": "float32"}  # work.json has each recipe's; nothing is measured
+    params["recipes"] = recipes
+    params["train"] |= {"precision": "float32"}  # measured was here: work.json
     params["compute"] |= {"engine": "local", "address": None, "workers": None}
     params["tracking"] = {"uri": "off"}
     files[str(PARAMS)] = json.dumps(params)

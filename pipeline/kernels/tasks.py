@@ -6,17 +6,20 @@ from pipeline.base.settings import Settings
 from pipeline.data.arrays import Data
 from pipeline.data.results import Tuned
 from pipeline.network.task import Task
+from pipeline.network.way import Way
 from pipeline.recipes.files import load_recipe
 from pipeline.training.folds import fold_tasks
 
 
 def tasks_of(
-    settings: Settings, data: Data, precisions: dict[str, str] | None = None
+    settings: Settings, data: Data, ways: dict[str, list[str]] | None = None
 ) -> list[Task]:
-    """The folds of all recipes, with tuned values; `precisions` of each recipe instead of ours."""
+    """The folds of all recipes, with tuned values; in `ways`, each recipe's, instead of ours."""
     found = []
     for name in settings.recipes:
         recipe = load_recipe(name, Tuned.read(name).values)
         for task in fold_tasks(settings, name, recipe, len(data.classes)):
-            found.append(replace(task, precision=precisions[name]) if precisions else task)
+            if ways:
+                task = replace(task, way=Way(*ways[name]))
+            found.append(task)
     return found

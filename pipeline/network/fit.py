@@ -23,6 +23,7 @@ from pipeline.network.models import (
 from pipeline.network.optimizers import faster_optimizer
 from pipeline.network.predict import parts
 from pipeline.network.seeds import random_key
+from pipeline.network.way import FASTER, OURS, Way
 from pipeline.recipes.recipe import Recipe
 
 # Of the held-out rows, those measured after each epoch: enough to see a training go wrong. All of
@@ -105,7 +106,7 @@ def _compiled(
     classes: int,
     steps: int,
     epochs: int,
-    precision: str,
+    way: Way,
 ) -> tuple[Any, list[np.ndarray]]:
     """A compiled network, and its optimiser's variables as they are at the start.
 
@@ -114,9 +115,10 @@ def _compiled(
     """
     recipe = Recipe.model_validate_json(recipe_json)
     keras.utils.clear_session()
-    model = build_model(recipe, shape, classes, train_dtype=precision)
+    model = build_model(recipe, shape, classes, way)
+    optimizer = build_optimizer(recipe, steps, epochs)
     model.compile(
-        optimizer=faster_optimizer(build_optimizer(recipe, steps, epochs)),
+        optimizer=faster_optimizer(optimizer) if way.kernels == FASTER else optimizer,
         loss=build_loss(recipe),
         metrics=["accuracy"],
         steps_per_execution=STEPS_PER_EXECUTION,
@@ -128,14 +130,15 @@ def _compiled(
 
 
 def _new_network(
-    recipe: Recipe, train: Labelled, classes: int, epochs: int, precision: str, key: str
+    recipe: Recipe, train: Labelled, classes: int, epochs: int, way: Way, key: str
 ) -> Any:
     """A compiled network with new weights, drawn by `key`, and its optimiser at its start."""
     shape, steps = train.images.shape[1:], -(-len(train.images) // recipe.batch_size)
-    kind = (recipe.model_dump_json(exclude={"search"}), shape, classes, steps, epochs, precision)
+    kind = (recipe.model_dump_json(exclude={"search"}), shape, classes, steps, epochs, way)
     model, start = _compiled(*kind)
     keras.utils.set_random_seed(random_key(key, "weights"))
-    model.set_weights(build_model(recipe, shape, classes, train_dtype=precision).get_weights())
+    # In every way the same ones: another kind of layer would draw others.
+    model.set_weights(build_model(recipe, shape, classes, OURS).get_weights())
     for variable, value in zip(model.optimizer.variables, start, strict=True):
         variable.assign(value)
     return model
@@ -169,7 +172,7 @@ def fit(
     classes: int,
     key: str,
     epochs: int,
-    precision: str,
+    way: Way,
     start: Fitted | None = None,
     checkpoint: Path | None = None,
     report: Callable[[list[Epoch]], Any] = lambda _: None,
@@ -177,7 +180,7 @@ def fit(
     """Train the recipe's network on `train`; `held_out` is measured, and changes nothing.
 
     Labels are 0 .. classes - 1. All random numbers come from `key`. The recipe's schedules scale
-    to `epochs`. `precision` is a Keras dtype policy. `start` is a network to continue with,
+    to `epochs`. `start` is a network to continue with,
     optimiser and all. `checkpoint` is written after each epoch, and continued from if it exists.
     `report` gets the history after each epoch; what it raises ends the training.
     """
@@ -185,7 +188,7 @@ def fit(
     if start:
         model, scaling = start.training, parts(start.model)[0]
     else:
-        model = _new_network(recipe, learned, classes, epochs, precision, key)
+        model = _new_network(recipe, learned, classes, epochs, way, key)
         scaling = scaling_layer(recipe, learned.images)
     saved = _resume(model, checkpoint)
     callbacks, epoch = build_callbacks(recipe), tf.Variable(0, dtype=tf.int64)

@@ -13,6 +13,7 @@ from pipeline.network import callbacks
 from pipeline.network.inputs import CHUNK, Inputs
 from pipeline.network.layers import faster_layer
 from pipeline.network.sequence import connected
+from pipeline.network.way import FASTER, OURS, Way
 from pipeline.network.words import build, without_colours
 from pipeline.recipes.files import RECIPES, load_recipe
 from pipeline.recipes.recipe import Recipe
@@ -55,23 +56,24 @@ def build_model(
     recipe: Recipe,
     input_shape: tuple[int, int, int],
     classes: int,
-    train_dtype: str | None = None,
+    way: Way | None = None,
     scaling: keras.layers.Layer | None = None,
 ) -> keras.Model:
     """The recipe's layers, then a dense layer of `classes`.
 
-    With `train_dtype` (a Keras dtype policy), the form that trains: in that precision, by faster
-    kernels (`layers.py`), scaled pixels in, logits out. Without, the form that predicts and is
-    saved: float32, Keras's own layers, `scaling` of raw pixels first, probabilities out, so that
-    plain `keras.models.load_model` opens it anywhere. Both have the same weights in one order.
+    With a `way`, the form that trains: in its precision, by its kernels, scaled pixels in, logits
+    out. Without, the form that predicts and is saved: float32, Keras's own layers, `scaling` of raw
+    pixels first, probabilities out, so that plain `keras.models.load_model` opens it anywhere. Both
+    have the same weights in one order.
 
     Input: (batch, *input_shape). Output: (batch, classes), float32.
     """
-    keras.config.set_dtype_policy(train_dtype or "float32")
+    keras.config.set_dtype_policy(way.precision if way else "float32")
     try:
-        first = [] if train_dtype else [_copy(scaling or keras.layers.Rescaling(1 / 255))]
-        activation = None if train_dtype else "softmax"
-        model = connected(recipe.layers, input_shape, first, faster_layer if train_dtype else None)
+        first = [] if way else [_copy(scaling or keras.layers.Rescaling(1 / 255))]
+        activation = None if way else "softmax"
+        faster = faster_layer if way and way.kernels == FASTER else None
+        model = connected(recipe.layers, input_shape, first, faster)
         outputs = model.outputs[0]
         if len(outputs.shape) != 2:
             raise ValueError(
@@ -162,7 +164,7 @@ def check_recipe(
             _check_fits(recipe.normalize.height, "normalize.height", shape[0])
             _check_fits(recipe.normalize.width, "normalize.width", shape[1])
         build_callbacks(recipe)
-        model = build_model(recipe, shape, classes, train_dtype="float32")
+        model = build_model(recipe, shape, classes, OURS)
         model.compile(build_optimizer(recipe, 1, 1), build_loss(recipe), run_eagerly=True)
         model.train_on_batch(np.zeros((2, *shape)), np.eye(classes)[:2])
     except UserError as error:

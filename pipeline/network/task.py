@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.data.arrays import Data
 from pipeline.network.inputs import Inputs
 from pipeline.network.seeds import random_key
+from pipeline.network.way import Way
 from pipeline.recipes.recipe import Recipe
 
 
@@ -21,7 +22,7 @@ class Task:
     recipe: Recipe
     classes: int
     epochs: int
-    precision: str
+    way: Way
     seed: int
     fold: int
     repeat: int = 0  # the same again with other random numbers

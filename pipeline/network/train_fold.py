@@ -27,7 +27,7 @@ class TrainedFold:
     test_probabilities: np.ndarray | None  # float32 (test rows, classes); None without `task.test`
     model: keras.Model  # the network for test rows, which `refit` has trained on all rows
     history: list[Epoch]
-    seconds: float  # of its epochs, whenever they ran, and of its test predictions
+    seconds: float  # of its epochs, whenever they ran, and of its predictions
 
 
 def train_fold(
@@ -51,7 +51,7 @@ def train_fold(
             classes=task.classes,
             key=f"{task.seed}/{task.name}/repeat{task.repeat}/fold{task.fold}/{part}",
             epochs=task.epochs,
-            precision=task.precision,
+            way=task.way,
             start=start,
             checkpoint=folder / f"{part}.npz",
             report=lambda part: report(so_far(part)),
@@ -59,11 +59,13 @@ def train_fold(
 
     judged = labelled(held_out)
     fitted = train_on(learned, "fit")
-    probabilities, history = predict(fitted.model, judged.images, task.recipe), fitted.history
+    history, started = fitted.history, time.perf_counter()
+    probabilities = predict(fitted.model, judged.images, task.recipe)
+    seconds = time.perf_counter() - started
     if task.recipe.refit and task.test:  # the held-out rows have been predicted
         fitted = train_on(np.concatenate([learned, held_out]), "refit", fitted)
         history = so_far(fitted.history)
-    seconds, started = sum(row["seconds"] for row in history), time.perf_counter()
+    started = time.perf_counter()
     test = predict(fitted.model, task.images(data), task.recipe) if task.test else None
-    seconds += time.perf_counter() - started
+    seconds += time.perf_counter() - started + sum(row["seconds"] for row in history)
     return TrainedFold(probabilities, test, fitted.model, history, seconds)

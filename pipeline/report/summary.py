@@ -72,10 +72,26 @@ def _gap(settings: Settings, cv: float, board: float) -> str:
 
 
 def _times(settings: Settings) -> Table:
-    table = Table("stage", "time", title="Time, when last run", title_justify="left")
-    for name, seconds in stage_seconds(settings.recipes).items():
-        table.add_row(name, "-" if seconds is None else duration(seconds))
+    found = stage_seconds(settings.recipes)
+    total = sum(seconds or 0.0 for seconds in found.values())
+    table = Table("stage", "time", "share", "of it", title="Time, when last run")
+    table.title_justify = "left"
+    for name, seconds in found.items():
+        share = "" if seconds is None else f"{seconds / total:.0%}"
+        table.add_row(
+            name, "-" if seconds is None else duration(seconds), share, _inside(name, seconds)
+        )
     return table
+
+
+def _inside(stage: str, seconds: float | None) -> str:
+    """What a train stage's time went into."""
+    name, _, recipe = stage.partition("@")
+    if name != "train" or not seconds:
+        return ""
+    trained = Trained.read(recipe)
+    predicting = trained.prediction_seconds / trained.seconds
+    return f"a network's: epochs {1 - predicting:.0%}, predictions {predicting:.0%}"
 
 
 def print_summary(settings: Settings) -> None:

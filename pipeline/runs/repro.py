@@ -12,13 +12,13 @@ def main() -> int:
     """Run every stage that is out of date, keep the result, and say what came out."""
     check.main()
     # Imported here: they take seconds, and a wrong setting or recipe is told before.
+    from pipeline.health.plan import plan, show
     from pipeline.provenance import dvc
     from pipeline.provenance.history import record, record_run
     from pipeline.report import page
     from pipeline.report.summary import print_next, print_summary
     from pipeline.runs.announce import announce
     from pipeline.runs.place import alone
-    from pipeline.runs.plan import plan, show
 
     settings, began = load_settings(), None
     with alone():

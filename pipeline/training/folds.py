@@ -9,7 +9,7 @@ from pipeline.base.settings import Settings
 from pipeline.network.task import Task
 from pipeline.recipes.recipe import Recipe
 from pipeline.training.cache import Result
-from pipeline.training.speed import resolve_precision
+from pipeline.training.speed import resolve_way
 
 
 def one_task(
@@ -24,7 +24,7 @@ def one_task(
         recipe=recipe,
         classes=classes,
         epochs=epochs,
-        precision=resolve_precision(settings.train.precision, recipe, shape, classes),
+        way=resolve_way(settings.train.precision, recipe, shape, classes),
         seed=settings.seed,
         fold=fold,
     )

@@ -8,10 +8,11 @@ from pipeline.base.digests import sha256_json
 from pipeline.base.files import read_json, write_json
 from pipeline.base.hardware import describe, has_bfloat16, has_gpu
 from pipeline.base.paths import CACHE
+from pipeline.network.way import Way
 
 BROUGHT = CACHE / "machines"
-# Images a second by precision; it gets a recipe, the images' shape, classes and precisions.
-Measure = Callable[..., dict[str, float]]
+# Images a second by the way; it gets a recipe, the images' shape, classes and ways.
+Measure = Callable[..., dict[Way, float]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ _others: list[Machine] = []  # those of a cluster, if it trains
 def machines() -> list[Machine]:
     """All that train, or have trained what was brought here.
 
-    The first decides the precision, and names what is not trained yet.
+    The first decides the way, and names what is not trained yet.
     """
     return [*(_others or [here()]), *_brought()]
 

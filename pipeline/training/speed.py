@@ -1,7 +1,8 @@
 """How fast this machine trains a recipe's network, measured once and kept in experiments/cache.
 
-`train.precision: auto` goes by it. A processor's flags do not tell: one kind of Xeon multiplies
-bfloat16 and still trains a third slower in it than in float32 (`make doctor` shows what is chosen).
+`train.precision: auto` goes by it, and chooses Keras's kernels or ours too. A processor's flags do
+not tell: one kind of Xeon multiplies bfloat16 and still trains a third slower in it than in float32
+(`make doctor` shows what is chosen).
 """
 
 import time
@@ -21,39 +22,42 @@ from pipeline.base.paths import CACHE
 from pipeline.base.processor import family_model, processor_name
 from pipeline.base.settings import load_settings
 from pipeline.data.arrays import known_classes
+from pipeline.network.way import FASTER, KERAS, PLAIN, Way
 from pipeline.recipes.files import load_recipe
 from pipeline.recipes.recipe import Recipe
 
-PLAIN, FASTER = "float32", "mixed_bfloat16"
-ENOUGH = 1.1  # how many times as fast a precision must be to be taken instead of float32
-STEPS, ROUNDS = 8, 5
+FLOAT32, BFLOAT16 = "float32", "mixed_bfloat16"
+WAYS = [Way(precision, whose) for precision in (FLOAT32, BFLOAT16) for whose in (KERAS, FASTER)]
+ENOUGH = 1.1  # how many times as fast a way must be to be taken instead of the plain one
+STEPS, ROUNDS = 4, 5
 OF_TRAINING = 0.3  # a prediction's share of the time that training on an image takes
 
 
-def resolve_precision(wanted: str, recipe: Recipe, shape: Any, classes: int) -> str:
-    """The precision to train in: as wanted, or for `auto` the one that this machine is faster at.
+def resolve_way(wanted: str, recipe: Recipe, shape: Any, classes: int) -> Way:
+    """How to train: in the precision wanted, or for `auto` in the way that is fastest here.
 
     The same machine always takes the same: what was measured is kept.
     """
     if wanted != "auto":
-        return wanted
+        return Way(wanted, FASTER)
     from pipeline.training.machine import machines  # TensorFlow takes seconds
 
     machine = machines()[0]
-    if machine.gpu or not machine.bfloat16:
-        return FASTER if machine.bfloat16 else PLAIN
-    return faster_precision(images_per_second(recipe, tuple(shape), classes))
+    if machine.gpu:
+        return Way(BFLOAT16 if machine.bfloat16 else FLOAT32, FASTER)
+    return fastest(images_per_second(recipe, tuple(shape), classes))
 
 
-def faster_precision(speeds: dict[str, float]) -> str:
-    """The precision that `auto` takes, by the speed in each."""
-    return FASTER if speeds.get(FASTER, 0.0) >= ENOUGH * speeds[PLAIN] else PLAIN
+def fastest(speeds: dict[Way, float]) -> Way:
+    """The way that `auto` takes, by the speed of each: the plain one, if none is a tenth faster."""
+    best = max(speeds, key=lambda way: speeds[way])
+    return best if speeds[best] >= ENOUGH * speeds[PLAIN] else PLAIN
 
 
 def images_per_second(
     recipe: Recipe, shape: tuple[int, int, int], classes: int
-) -> dict[str, float]:
-    """Training images a second of one process, by precision; measured the first time."""
+) -> dict[Way, float]:
+    """Training images a second of one process, by the way; measured the first time."""
     from pipeline.training.machine import machines  # TensorFlow takes seconds
 
     machine = machines()[0]
@@ -61,18 +65,18 @@ def images_per_second(
     with locked(f"speed/{path.stem}", "measuring how fast this machine trains"):
         known = known_speeds(path)
         if known is None:
-            precisions = [PLAIN, FASTER] if machine.bfloat16 else [PLAIN]
-            known = (machine.measure or measure)(recipe, shape, classes, precisions)
-            write_json(path, known)
+            ways = [way for way in WAYS if way.precision == FLOAT32 or machine.bfloat16]
+            known = (machine.measure or measure)(recipe, shape, classes, ways)
+            write_json(path, {" ".join(way): speed for way, speed in known.items()})
     return known
 
 
-def known_speeds(path: Path) -> dict[str, float] | None:
+def known_speeds(path: Path) -> dict[Way, float] | None:
     """The speeds that were measured; None before."""
     try:
-        read = read_json(path)
-        return {PLAIN: float(read[PLAIN])} | {name: float(each) for name, each in read.items()}
-    except (UserError, KeyError, TypeError, ValueError, AttributeError):
+        found = {Way(*name.split()): float(speed) for name, speed in read_json(path).items()}
+        return found if PLAIN in found else None
+    except (UserError, TypeError, ValueError, AttributeError):
         return None
 
 
@@ -97,9 +101,9 @@ def speed_file(
 
 
 def measure(
-    recipe: Recipe, shape: tuple[int, int, int], classes: int, precisions: list[str]
-) -> dict[str, float]:
-    """Train a few steps in each precision in turn; images a second, the median of the rounds.
+    recipe: Recipe, shape: tuple[int, int, int], classes: int, ways: list[Way]
+) -> dict[Way, float]:
+    """Train a few steps in each way in turn; images a second, the median of the rounds.
 
     What else the machine does meanwhile slows all of them.
     """
@@ -111,25 +115,31 @@ def measure(
     pixels = random.random((batch, *size), np.float32)
     labels = np.eye(classes, dtype=np.float32)[random.integers(0, classes, batch)]
     models = {}
-    for precision in precisions:
-        model = build_model(recipe, size, classes, train_dtype=precision)
-        model.compile(faster_optimizer(build_optimizer(recipe, 100, 1)), build_loss(recipe))
+    for way in ways:
+        model, optimizer = build_model(recipe, size, classes, way), build_optimizer(recipe, 100, 1)
+        optimizer = faster_optimizer(optimizer) if way.kernels == FASTER else optimizer
+        model.compile(optimizer, build_loss(recipe))
         model.train_on_batch(pixels, labels)  # traced here
-        models[precision] = model
-    seconds: dict[str, list[float]] = {precision: [] for precision in precisions}
+        models[way] = model
+    seconds: dict[Way, list[float]] = {way: [] for way in ways}
     for _ in range(ROUNDS):
-        for precision, model in models.items():
+        for way, model in models.items():
             started = time.perf_counter()
             for _ in range(STEPS):
                 model.train_on_batch(pixels, labels)
-            seconds[precision].append(time.perf_counter() - started)
-    return {name: round(STEPS * batch / median(each), 1) for name, each in seconds.items()}
+            seconds[way].append(time.perf_counter() - started)
+    return {way: round(STEPS * batch / median(each), 1) for way, each in seconds.items()}
 
 
-def in_words(speeds: dict[str, float]) -> str:
-    """The speed in each precision, and which of them `auto` takes."""
-    shown = ", ".join(f"{precision} {speed:,.0f}" for precision, speed in speeds.items())
-    return f"{shown} images a second a network; auto is {faster_precision(speeds)}"
+def in_words(speeds: dict[Way, float]) -> str:
+    """The speed of each way, and which of them `auto` takes."""
+    shown = ", ".join(f"{way_in_words(way)} {speed:,.0f}" for way, speed in speeds.items())
+    return f"images a second a network: {shown}; auto is {way_in_words(fastest(speeds))}"
+
+
+def way_in_words(way: Way) -> str:
+    """A way in words: `float32`, or `float32 by Keras's own kernels`."""
+    return way.precision + (" by Keras's own kernels" if way.kernels == KERAS else "")
 
 
 def main() -> None:
@@ -137,7 +147,7 @@ def main() -> None:
     from pipeline.base.hardware import has_bfloat16, has_gpu  # TensorFlow takes seconds
 
     if has_gpu():  # where `auto` asks the GPU
-        say(f"a GPU: auto is {FASTER if has_bfloat16() else PLAIN}")
+        say(f"a GPU: auto is {BFLOAT16 if has_bfloat16() else FLOAT32}")
         return
     settings = load_settings()
     shape, classes = settings.competition.image_shape, len(known_classes())

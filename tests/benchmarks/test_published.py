@@ -11,9 +11,10 @@ from pipeline.benchmarks.speed import measure_speed
 from pipeline.benchmarks.table import END, START, write_tables
 from pipeline.data.arrays import load_data
 from pipeline.data.results import Scores
+from pipeline.network.way import OURS
 from pipeline.recipes.files import load_recipe
 from pipeline.recipes.recipe import Split
-from pipeline.runs.deals import report
+from pipeline.runs.deals import averaging, report
 
 
 def test_a_holdout_is_stratified_and_another_for_another_key(arrays: Path) -> None:
@@ -65,7 +66,7 @@ def test_scores_are_of_rows_the_networks_did_not_see(arrays: Path) -> None:
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_speeds_and_their_ratios(arrays: Path, at_once: int) -> None:
     recipe = load_recipe("tiny")
-    found = measure_speed(recipe, load_data(), 10, "float32", at_once)
+    found = measure_speed(recipe, load_data(), 10, OURS, at_once)
     assert min(found.values()) > 0
     assert found["of_ceiling"] < 2
 
@@ -120,3 +121,15 @@ def test_the_dealings_are_compared_with_what_chance_would_give(arrays: Path) -> 
     _, mean, error = report((42_000, 28_000), scores)
     assert mean == pytest.approx(0.001)
     assert error == pytest.approx(0.00053, abs=2e-5)
+
+
+def test_what_averaging_is_worth_follows_from_two_networks_a_fold() -> None:
+    one = np.ones(1000, bool)
+    one[:10] = False
+    two = one.copy()
+    two[:4], two[900] = True, False  # four rows won, one lost
+    worth, error = averaging(one, two, networks=6)
+    assert worth == pytest.approx(2 * 5 / 6 * 0.003)
+    assert error == pytest.approx(2 * 5 / 6 * np.sqrt(5 - 9 / 1000) / 1000)
+    assert averaging(one, two, networks=2)[0] == pytest.approx(0.003)
+    assert averaging(one, two, networks=1)[0] == 0

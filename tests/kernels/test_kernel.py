@@ -46,11 +46,11 @@ def test_the_script_holds_code_recipes_and_settings_and_is_the_same_each_time(tu
     assert described["source"] == "kaggle"
     work = json.loads((tuned / "there" / WORK).read_text())
     names = ["tiny fold 1", "tiny fold 2"]
-    assert work == {"precisions": {"tiny": "float32"}, "tasks": names, "digest": digest}
+    assert work == {"ways": {"tiny": ["float32", "faster"]}, "tasks": names, "digest": digest}
 
 
 WORKS = {
-    "precisions": {"tiny": "float32"},
+    "ways": {"tiny": ["float32", "faster"]},
     "tasks": ["tiny fold 1", "tiny fold 2"],
     "digest": "abc",
 }

@@ -9,6 +9,7 @@ from pipeline.network.checkpoint import Epoch
 from pipeline.network.fit import Fitted, fit
 from pipeline.network.models import scaling_layer
 from pipeline.network.predict import predict
+from pipeline.network.way import OURS, PLAIN, Way
 from pipeline.recipes.files import load_recipe
 from pipeline.recipes.recipe import Augmentation, Recipe
 from support.project import digits
@@ -19,6 +20,7 @@ def train(
     epochs: int = 2,
     checkpoint: Path | None = None,
     recipe: Recipe | None = None,
+    way: Way = OURS,
     **more: object,
 ) -> Fitted:
     images, labels = digits(120)
@@ -30,7 +32,7 @@ def train(
         classes=10,
         key=key,
         epochs=epochs,
-        precision="float32",
+        way=way,
         checkpoint=checkpoint,
         **more,  # type: ignore[arg-type]
     )
@@ -39,6 +41,17 @@ def train(
 def same(one: Fitted, other: Fitted) -> bool:
     pairs = zip(one.model.get_weights(), other.model.get_weights(), strict=True)
     return all(np.array_equal(mine, its) for mine, its in pairs)
+
+
+def test_by_keras_s_own_kernels_a_network_learns_the_same_but_for_rounding(project: Path) -> None:
+    recipe = load_recipe("tiny")
+    plain = [layer for layer in recipe.layers if "Dropout" not in layer]  # other random bits
+    recipe = recipe.model_copy(update={"layers": plain})
+    ours, kerass = train(recipe=recipe), train(recipe=recipe, way=PLAIN)
+    assert {type(layer).__module__.split(".")[0] for layer in kerass.training.layers} == {"keras"}
+    assert type(kerass.training.optimizer) is not type(ours.training.optimizer)
+    for mine, its in zip(ours.model.get_weights(), kerass.model.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, its, atol=2e-3)
 
 
 def test_batches_hold_every_row_once_an_epoch_in_another_order(project: Path) -> None:
@@ -149,7 +162,7 @@ def test_callbacks_watch_training_rows_and_never_those_held_out(project: Path) -
         classes=10,
         key="a",
         epochs=4,
-        precision="float32",
+        way=OURS,
     )
     assert same(before, after)
     assert [row["val_loss"] for row in before.history] == [row["val_loss"] for row in after.history]

@@ -10,6 +10,7 @@ from pipeline.base.settings import load_settings
 from pipeline.data.arrays import load_data
 from pipeline.network.inputs import normalized
 from pipeline.network.task import Task
+from pipeline.network.way import OURS
 from pipeline.recipes.files import load_recipe
 from pipeline.recipes.recipe import Normalize
 from pipeline.tracking.blend_model import Blend
@@ -84,7 +85,7 @@ def test_an_image_does_not_depend_on_the_others_and_an_empty_one_stays_empty(
 def test_it_is_learned_from_and_asked_in_its_form_by_the_logged_model_too(arrays: Path) -> None:
     how = Normalize(deskew=True, height=18)
     recipe = load_recipe("tiny").model_copy(update={"normalize": how})
-    task, data = Task("tiny", recipe, 10, 1, "float32", 0, 0), load_data()
+    task, data = Task("tiny", recipe, 10, 1, OURS, 0, 0), load_data()
     rows = np.array([3, 90])
     assert np.array_equal(task.images(data, rows)[:], normalized(data.train_images[rows], how))
     (plain, other) = run_tasks([dataclasses.replace(task, recipe=load_recipe("tiny")), task], data)

@@ -9,6 +9,7 @@ from pipeline.base.errors import UserError
 from pipeline.base.hardware import keras, tf
 from pipeline.network.models import build_model, build_optimizer, check_recipe, scaling_layer
 from pipeline.network.predict import predict
+from pipeline.network.way import OURS
 from pipeline.recipes.files import checked, load_recipe
 from pipeline.recipes.recipe import Recipe
 from support.project import REPOSITORY, digits
@@ -18,7 +19,7 @@ SHAPE = (28, 28, 1)
 
 def test_both_forms_of_a_network_say_the_same(project: Path) -> None:
     recipe = load_recipe("tiny")
-    training = build_model(recipe, SHAPE, 10, train_dtype="float32")
+    training = build_model(recipe, SHAPE, 10, OURS)
     predicting = build_model(recipe, SHAPE, 10)
     predicting.set_weights(training.get_weights())
     images = digits(20)[0].astype(np.float32)
@@ -36,7 +37,7 @@ def test_a_residual_block_adds_its_input_and_opens_in_plain_keras(
     layers = [{"Conv2D": {"filters": 4, "kernel_size": 5}}, {"Residual": block}, "Flatten"]
     recipe = changed(load_recipe("tiny"), layers=layers)
     check_recipe(recipe, Path("x.yaml"), SHAPE, 10)
-    training = build_model(recipe, SHAPE, 10, train_dtype="float32")
+    training = build_model(recipe, SHAPE, 10, OURS)
     scaling = scaling_layer(recipe, digits(6)[0])
     for _ in range(2):  # with `refit` the scaling is that of a second network
         final = build_model(recipe, SHAPE, 10, scaling=scaling)
@@ -229,7 +230,7 @@ def test_an_application_is_trained_saved_and_opened_without_its_weights_from_a_n
     network = {"Application": {"name": "MobileNetV3Small", "weights": None}}
     bare = changed(recipe, layers=[network, *recipe.layers[1:]])
     check_recipe(bare, Path("photos.yaml"), shape, 3)
-    training = build_model(bare, shape, 3, train_dtype="float32")
+    training = build_model(bare, shape, 3, OURS)
     final = build_model(bare, shape, 3)
     final.set_weights(training.get_weights())
     images = np.random.default_rng(0).integers(0, 256, (4, *shape), dtype=np.uint8)

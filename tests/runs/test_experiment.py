@@ -8,11 +8,11 @@ import pytest
 from pipeline.base.errors import UserError
 from pipeline.base.files import write_json
 from pipeline.base.settings import load_settings
+from pipeline.health.plan import from_nothing, plan, show
 from pipeline.provenance.dvc import cache_folder
 from pipeline.provenance.revision import git as git_prints
 from pipeline.recipes.files import load_recipe
 from pipeline.runs.experiment import changed_params, make_folder, parse_changes, split_changes
-from pipeline.runs.plan import plan, show
 from pipeline.training.speed import speed_file
 from support.competition import git
 from support.project import REPOSITORY, run_here, small_params, write_project, write_yaml
@@ -94,10 +94,18 @@ def test_a_plan_counts_networks_images_and_minutes(project: Path) -> None:
     assert work.what == "3 networks, 2 epochs of 28,000 images"
     assert work.seconds is None  # nobody has measured this machine
     recipe = load_recipe("tiny")
-    write_json(speed_file(recipe, (28, 28, 1), 10), {"float32": 1000.0})
+    write_json(
+        speed_file(recipe, (28, 28, 1), 10), {"float32 keras": 900.0, "float32 faster": 1000.0}
+    )
     (work,) = plan(settings, ["train@tiny"])
     images = 2 * 28_000 + (28_000 + 14_000) * 0.3
     assert work.seconds == pytest.approx(9 + 3 * images / 1000)
+    assert work.seconds
+    assert (from_nothing(settings) or 0.0) > work.seconds + 20  # the other stages too
+
+
+def test_nobody_says_how_long_a_run_takes_before_the_machine_was_measured(project: Path) -> None:
+    assert from_nothing(load_settings()) is None
 
 
 @pytest.mark.parametrize("shallow", [False, True])
@@ -140,7 +148,10 @@ def test_a_plan_of_tuning_counts_trials_and_is_said(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = load_settings()
-    write_json(speed_file(load_recipe("tiny"), (28, 28, 1), 10), {"float32": 1000.0})
+    write_json(
+        speed_file(load_recipe("tiny"), (28, 28, 1), 10),
+        {"float32 keras": 900.0, "float32 faster": 1000.0},
+    )
     works = plan(settings, ["tune@tiny", "train@tiny", "ensemble"])
     assert works[0].what == "2 trials, 2 folds of 100 rows"
     show(works)

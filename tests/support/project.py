@@ -132,7 +132,13 @@ def write_trained(project: Path, name: str, seed: int) -> None:
     mosaic({"0": digits(3)[0]}, folder / "augmented.png", name)
     trained = {"cv_accuracy": 0.9, "cv_accuracy_std": 0.01, "folds": [0.91, 0.89], "seconds": 75.0}
     trained["fold_rows"] = [100, 100]
-    trained |= {"epochs": 2, "precision": "float32", "run_key": "k", "machine": MACHINE}
+    trained |= {
+        "epochs": 2,
+        "precision": "float32",
+        "kernels": "faster",
+        "run_key": "k",
+        "machine": MACHINE,
+    }
     (folder / "metrics.json").write_text(json.dumps(trained))
     write_yaml(project / f"experiments/tune/{name}.yaml", {"values": {}, "taken": False})
 

@@ -16,6 +16,7 @@ from pipeline.base.settings import load_settings
 from pipeline.data.arrays import load_data
 from pipeline.network.checkpoint import Epoch
 from pipeline.network.task import Task
+from pipeline.network.way import Way
 from pipeline.recipes.files import load_recipe
 from pipeline.recipes.recipe import Canvas
 from pipeline.training import cache, cached
@@ -78,7 +79,7 @@ def test_what_decides_a_result_decides_its_name(arrays: Path) -> None:
             task(seed=1),
             task(fold=1),
             task(epochs=3),
-            task(precision="mixed_bfloat16"),
+            task(way=Way("mixed_bfloat16", "faster")),
             task(rows=tuple(range(100))),
             task(test=False),
             task(repeat=1),

@@ -1,36 +1,35 @@
-"""`auto` takes the precision that this machine was measured to be faster in, always the same."""
+"""`auto` takes the way that this machine was measured to be fastest in, always the same."""
 
 from pathlib import Path
 
 import pytest
 
 from pipeline.base import hardware
-from pipeline.base.files import write_json
+from pipeline.base.files import read_json, write_json
+from pipeline.network.way import OURS, PLAIN, Way
 from pipeline.recipes.files import load_recipe
 from pipeline.training import speed
-from pipeline.training.speed import (
-    faster_precision,
-    images_per_second,
-    resolve_precision,
-    speed_file,
-)
+from pipeline.training.speed import WAYS, fastest, in_words, resolve_way, speed_file
 
 SHAPE = (28, 28, 1)
+HALF = Way("mixed_bfloat16", "faster")
 
 
 @pytest.mark.parametrize(
-    ("speeds", "taken"),
+    ("ours", "half", "taken"),
     [
-        ({"float32": 2400.0, "mixed_bfloat16": 1600.0}, "float32"),
-        ({"float32": 2400.0, "mixed_bfloat16": 2600.0}, "float32"),  # not by a tenth
-        ({"float32": 2400.0, "mixed_bfloat16": 2700.0}, "mixed_bfloat16"),
-        ({"float32": 2400.0}, "float32"),
+        (1.5, 1.0, OURS),
+        (1.5, 1.6, HALF),
+        (0.8, 1.09, PLAIN),  # not by a tenth
+        (1.05, 0.5, PLAIN),
+        (0.8, 1.1, HALF),
     ],
 )
-def test_the_faster_precision_is_taken_if_it_is_a_tenth_faster(
-    speeds: dict[str, float], taken: str
+def test_the_fastest_way_is_taken_if_it_is_a_tenth_faster_than_the_plain_one(
+    ours: float, half: float, taken: Way
 ) -> None:
-    assert faster_precision(speeds) == taken
+    assert fastest({PLAIN: 1000.0, OURS: 1000 * ours, HALF: 1000 * half}) == taken
+    assert fastest({PLAIN: 1000.0}) == PLAIN
 
 
 def test_what_was_measured_is_kept_and_decides(
@@ -40,36 +39,42 @@ def test_what_was_measured_is_kept_and_decides(
     monkeypatch.setattr(hardware, "has_bfloat16", lambda: True)
     recipe, measured = load_recipe("tiny"), []
 
-    def measure(*arguments: object) -> dict[str, float]:
+    def measure(*arguments: object) -> dict[Way, float]:
         measured.append(arguments)
-        return {"float32": 100.0, "mixed_bfloat16": 200.0}
+        return {PLAIN: 100.0, HALF: 200.0}
 
     monkeypatch.setattr(speed, "measure", measure)
     for _ in range(2):
-        assert resolve_precision("auto", recipe, SHAPE, 10) == "mixed_bfloat16"
+        assert resolve_way("auto", recipe, SHAPE, 10) == HALF
     assert len(measured) == 1
     path = speed_file(recipe, SHAPE, 10)
-    write_json(path, {"float32": 300.0, "mixed_bfloat16": 200.0})
-    assert resolve_precision("auto", recipe, SHAPE, 10) == "float32"
+    assert read_json(path) == {"float32 keras": 100.0, "mixed_bfloat16 faster": 200.0}
+    write_json(path, {"float32 keras": 300.0, "mixed_bfloat16 faster": 200.0})
+    assert resolve_way("auto", recipe, SHAPE, 10) == PLAIN
     path.write_text("damaged")
-    assert resolve_precision("auto", recipe, SHAPE, 10) == "mixed_bfloat16"  # measured again
-    assert resolve_precision("mixed_float16", recipe, SHAPE, 10) == "mixed_float16"
+    assert resolve_way("auto", recipe, SHAPE, 10) == HALF  # measured again
+    assert resolve_way("mixed_float16", recipe, SHAPE, 10) == Way("mixed_float16", "faster")
     tuned = [*recipe.layers[:4], {"Dropout": {"rate": 0.4}}]
     assert speed_file(recipe.model_copy(update={"layers": tuned}), SHAPE, 10) == path
     assert speed_file(recipe.model_copy(update={"batch_size": 64}), SHAPE, 10) != path
 
 
-def test_a_processor_without_bfloat16_is_not_measured(
+def test_a_processor_without_bfloat16_is_measured_in_float32_alone(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hardware, "has_gpu", lambda: False)
     monkeypatch.setattr(hardware, "processor", lambda: {"flags": "sse4 avx2"})
-    assert resolve_precision("auto", load_recipe("tiny"), SHAPE, 10) == "float32"
-    assert not Path("experiments/cache/speed").exists()
+    assert resolve_way("auto", load_recipe("tiny"), SHAPE, 10) in (PLAIN, OURS)
+    assert set(read_json(speed_file(load_recipe("tiny"), SHAPE, 10))) == {
+        "float32 keras",
+        "float32 faster",
+    }
 
 
-def test_real_steps_are_timed_in_each_precision(project: Path) -> None:
-    found = speed.measure(load_recipe("tiny"), SHAPE, 10, ["float32", "mixed_bfloat16"])
-    assert set(found) == {"float32", "mixed_bfloat16"}
+def test_real_steps_are_timed_in_each_way_and_told(project: Path) -> None:
+    found = speed.measure(load_recipe("tiny"), SHAPE, 10, WAYS)
+    assert set(found) == {*WAYS}
     assert min(found.values()) > 10
-    assert images_per_second(load_recipe("tiny"), SHAPE, 10)["float32"] > 10
+    told = in_words(found)
+    assert "mixed_bfloat16 by Keras's own kernels" in told
+    assert told.split("auto is ")[1] == speed.way_in_words(fastest(found))

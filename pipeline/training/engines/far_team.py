@@ -106,7 +106,7 @@ class FarTeam(Team):
         with self.asking, suppress(OSError):
             self.control.send(self.board.left())
 
-    def _measure(self, *arguments: Any) -> dict[str, float]:
+    def _measure(self, *arguments: Any) -> dict[Any, float]:
         """How fast the first trainer trains; see `speed.measure`. Before anything is trained."""
         with self.asking, suppress(EOFError, OSError):
             self.control.send(arguments)

@@ -39,7 +39,7 @@ class Lead:
             raise RefusedError(self._why(error)) from None
         self.machine = Machine(**self.about["machine"])
 
-    def speeds(self, *arguments: Any) -> dict[str, float]:
+    def speeds(self, *arguments: Any) -> dict[Any, float]:
         """How fast the trainer trains; see `speed.measure`."""
         try:
             return dict(answer_of(self.trainer.speeds.remote(*arguments), BEGIN))

@@ -47,7 +47,7 @@ class Trainer:
         versions = {"python": sys.version.split()[0]} | {name: version(name) for name in DIFFER}
         return {"machine": here().plain(), "versions": versions}
 
-    def speeds(self, *arguments: Any) -> dict[str, float]:
+    def speeds(self, *arguments: Any) -> dict[Any, float]:
         """See `speed.measure`."""
         from pipeline.training.speed import measure
 

@@ -13,9 +13,10 @@ from pipeline.base.paths import ARRAYS, CACHE, PLAN, SECONDS
 from pipeline.base.processor import cores
 from pipeline.base.settings import QUICK, Settings
 from pipeline.data.arrays import known_classes
+from pipeline.network.way import FASTER, Way
 from pipeline.recipes.files import load_recipe
 from pipeline.recipes.recipe import Recipe
-from pipeline.training.speed import OF_TRAINING, faster_precision, known_speeds, speed_file
+from pipeline.training.speed import OF_TRAINING, fastest, known_speeds, speed_file
 
 # Seconds of a stage of the embedded digits, where it has not run yet: 2 cores, Intel Xeon 6/207.
 USUAL = {"download": 5.0, "preprocess": 6.0, "tune": 1.0, "ensemble": 14.0, "submission": 6.0}
@@ -43,6 +44,17 @@ def plan(settings: Settings, stages: list[str]) -> list[Work]:
     return [_work(settings, stage, known, counts) for stage in stages]
 
 
+def from_nothing(settings: Settings) -> float | None:
+    """Seconds of all stages, nothing being done before; None if the machine is not measured."""
+    train, test = settings.competition.rows.train, settings.competition.rows.test
+    if train is None or test is None or not _all_known(settings):
+        return None
+    tuned, trained = ([f"{step}@{name}" for name in settings.recipes] for step in ("tune", "train"))
+    stages = ["download", "preprocess", *tuned, *trained, "ensemble", "submission"]
+    works = [_work(settings, stage, {}, (train, test)) for stage in stages]
+    return sum(work.seconds or 0.0 for work in works)
+
+
 def _cached() -> dict[str, int]:
     """How many of each recipe's networks are trained already; those of an interrupted run."""
     if not any(CACHE.glob("*/done.json")):
@@ -60,13 +72,13 @@ def _all_known(settings: Settings) -> bool:
 
 
 def _speed(settings: Settings, recipe: Recipe) -> float | None:
-    """Training images a second of one network, in the precision that will be used."""
+    """Training images a second of one network, in the way that will be taken."""
     shape, classes = settings.competition.image_shape, len(known_classes())
     speeds = known_speeds(speed_file(recipe, shape, classes))
     if speeds is None:
         return None
     wanted = settings.train.precision
-    return speeds.get(faster_precision(speeds) if wanted == "auto" else wanted)
+    return speeds.get(fastest(speeds) if wanted == "auto" else Way(wanted, FASTER))
 
 
 def _work(
