@@ -16,7 +16,7 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline.base.digests import md5_file
 from pipeline.base.errors import UserError
-from pipeline.base.paths import PARAMS
+from pipeline.base.paths import PARAMS, RAW
 from pipeline.base.yaml_file import parse_yaml
 
 # Where DVC keeps its list of a folder's files, by the folder's hash.
@@ -71,9 +71,12 @@ def _check(maker: str, out: dict[str, Any]) -> None:
         return  # missing: the stage that reads it says so
     if found != out["md5"]:
         names = ", ".join(map(str, changed or [path]))
+        # The step that writes data/raw replaces no file there that may be a user's own.
+        again = "delete it and " if path.is_relative_to(RAW) else ""
+        again += f"`dvc repro -f -s {maker}` makes it again"
         raise UserError(
             f"{names}: not what {maker} wrote (dvc.lock): damaged on the disk, or changed by hand; "
-            f"`dvc repro -f -s {maker}` makes it again, `dvc commit {maker}` keeps it as it is"
+            f"{again}, `dvc commit {maker}` keeps it as it is"
         )
 
 

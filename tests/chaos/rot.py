@@ -118,6 +118,8 @@ def mend(path: Path, project: Project, printed: str) -> None:
     name = path.relative_to(project.path).as_posix()
     told = re.search(r"`dvc (repro -f -s \S+)` makes it again", printed)
     if told:
+        if "delete it and" in printed:
+            path.unlink()
         code, printed = project.run("dvc", *told[1].split())
         require(code == 0, f"`dvc {told[1]}`: {last_line(printed)}")
     elif name in ("data/mnist.npz", "dvc.lock"):

@@ -51,6 +51,10 @@ def test_a_flipped_bit_that_dvc_cannot_see_is_noticed_before_it_is_used(shop: Wo
         assert code != 0
         assert "error: data/raw/train.csv: not what download wrote (dvc.lock)" in printed
         assert not (project.path / "data/arrays/train_images.npy").exists()
+        assert "delete it and `dvc repro -f -s download` makes it again" in printed
+        rotten.unlink()  # as told: no file of a user's is replaced
+        project.repro("-f", "-s", "download", "preprocess")
+        project.check_so_far()
 
 
 def test_what_a_stage_reads_is_held_against_what_the_last_one_wrote(
