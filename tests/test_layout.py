@@ -28,6 +28,7 @@ NEVER_DECIDE = {
 }
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module by its dotted name below `pipeline`; a package by the folder's."""
     found = {}
@@ -135,6 +136,7 @@ def test_every_setting_makes_a_stage_run_again() -> None:
     assert all("competitions/${competition}.yaml" in each["deps"] for each in stages)
 
 
+@cache
 def importers(package: str) -> set[str]:
     return {
         module

@@ -14,7 +14,7 @@ from scipy.stats import norm
 from pipeline.base.competition import LOWER_IS_BETTER
 from pipeline.evaluation.scores import accuracy, correct, paired_p_value, share_interval
 
-DRAWS = 400  # of a bootstrap
+FEWEST, DRAWS = 100, 400  # of a bootstrap
 LEAST = 1e-15  # a probability, as graders count it
 SCORED = 30_000_000  # rows that a bootstrap may score in all, for its time
 Function = Callable[[np.ndarray, np.ndarray], float]  # of labels, int (rows,), and probabilities
@@ -77,7 +77,7 @@ def _drawn(labels: np.ndarray) -> Iterator[np.ndarray]:
     """Rows drawn with replacement within each class, the same for the same labels."""
     random = np.random.default_rng(len(labels))
     groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    for _ in range(int(np.clip(SCORED // max(1, len(labels)), 100, DRAWS))):
+    for _ in range(int(np.clip(SCORED // max(1, len(labels)), FEWEST, DRAWS))):
         yield np.concatenate([random.choice(rows, len(rows)) for rows in groups])
 
 

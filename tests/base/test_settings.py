@@ -86,7 +86,7 @@ def test_bad_yaml_is_one_line(project: Path, text: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[a]: 1", "2024-13-01", "!!int abc", "a: !!bool maybe", "a: !!int ''", "[" * 5000]
+    "text", ["[a]: 1", "2024-13-01", "!!int abc", "a: !!bool maybe", "a: !!int ''"]
 )
 def test_what_is_not_yaml_is_one_kind_of_error(text: str) -> None:
     with pytest.raises(YAMLError):

@@ -50,7 +50,8 @@ def test_a_class_that_is_missing_in_some_rows_does_not_matter() -> None:
 def test_the_better_predictions_are_better_beyond_chance_and_like_ones_are_not(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics, "SCORED", 0)  # as few draws as there may be
+    monkeypatch.setattr(metrics, "SCORED", 0)
+    monkeypatch.setattr(metrics, "FEWEST", 25)  # draws
     metric, good, poor = METRICS[name], guesses(0.95, 1), guesses(0.6, 2)
     ours, theirs = metric.score(good, LABELS), metric.score(poor, LABELS)
     assert metric.better(ours, theirs)
