@@ -1,6 +1,5 @@
 """Step 2: the competition's files, checked, as arrays that need no reading again: data/arrays."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,8 @@ import numpy as np
 from pipeline.base.console import say, warn
 from pipeline.base.errors import UserError
 from pipeline.base.files import (
-    move_files,
     read_array,
-    remove_folders,
+    refilling,
     remove_unfinished,
     write_array,
     write_json,
@@ -104,14 +102,10 @@ def main() -> None:
     """Turn the files in data/raw, every one checked, into data/arrays/*.npy."""
     settings = load_settings()
     with stage("preprocess"):
-        ARRAYS.mkdir(parents=True, exist_ok=True)
         remove_unfinished(ARRAYS)
-        remove_folders(ARRAYS.parent, UNFINISHED)
-        with tempfile.TemporaryDirectory(dir=ARRAYS.parent, prefix=UNFINISHED) as temporary:
-            folder = Path(temporary)
+        with refilling(ARRAYS, UNFINISHED) as folder:
             report = make_arrays(settings, folder)  # all checks precede the first change
             write_json(folder / "report.json", report)
-            move_files(folder, ARRAYS)
     counts = report["label_counts"]
     say(f"{len(counts)} classes of {min(counts):,} to {max(counts):,} images")
     say(

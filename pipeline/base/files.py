@@ -125,12 +125,6 @@ def remove_unfinished(folder: Path, pattern: str = ".*-????????.*") -> None:
         file.unlink(missing_ok=True)
 
 
-def remove_folders(parent: Path, prefix: str) -> None:
-    """Remove the temporary folders of a process that was killed; see `remove_unfinished`."""
-    for folder in parent.glob(f"{prefix}*"):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def remove_others(folder: Path, written: set[str]) -> None:
     """Remove from a stage's folder what an earlier run left there and this one did not write.
 
@@ -142,11 +136,33 @@ def remove_others(folder: Path, written: set[str]) -> None:
             file.unlink()
 
 
-def move_files(made: Path, folder: Path) -> None:
-    """Move the files of one folder into another, and remove from that what it had besides."""
-    remove_others(folder, {file.name for file in made.iterdir()})
-    for file in sorted(made.iterdir()):
-        file.replace(folder / file.name)
+@contextlib.contextmanager
+def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """An empty folder for the block, its name beginning with `prefix`.
+
+    What a killed process left under such a name is removed; see `remove_unfinished`.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=prefix) as name:
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def refilling(folder: Path, prefix: str) -> Iterator[Path]:
+    """A temporary folder whose files replace those of `folder`, if the block succeeds.
+
+    It is beside `folder`, or in it where that is on another disk: a file moves within one only.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder.stat().st_dev == folder.parent.stat().st_dev
+    with temporary_folder(folder.parent if beside else folder, prefix) as made:
+        yield made
+        files = sorted(made.iterdir())
+        remove_others(folder, {made.name, *(file.name for file in files)})
+        for file in files:
+            file.replace(folder / file.name)
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +20,7 @@ from pipeline.base.competition import Competition, competition_path
 from pipeline.base.console import console, say
 from pipeline.base.digests import sha256_file, sha256_json
 from pipeline.base.errors import UserError
-from pipeline.base.files import remove_folders, write_json
+from pipeline.base.files import temporary_folder, write_json
 from pipeline.base.paths import RAW
 from pipeline.base.settings import Settings
 from pipeline.data.layouts.collect import collect, described
@@ -51,16 +50,14 @@ def fetch(settings: Settings) -> None:
         say(f"{RAW}/ already has the files of {competition.slug}; nothing to download")
         return
     refuse_strangers(competition)
-    RAW.parent.mkdir(parents=True, exist_ok=True)
-    remove_folders(RAW.parent, UNFINISHED)  # of a kill; the stage holds a lock
-    with tempfile.TemporaryDirectory(dir=RAW.parent, prefix=UNFINISHED) as temporary:
+    with temporary_folder(RAW.parent, UNFINISHED) as temporary:
         mounted = mount(competition)
         if mounted:
             say(f"using the files in {mounted}/, where this notebook has them")
         else:
             _look_first(settings)
-            _download(settings, Path(temporary))
-        root = mounted or next(Path(temporary).iterdir())
+            _download(settings, temporary)
+        root = mounted or next(temporary.iterdir())
         with Tree(root) as tree, fill(competition) as folder:
             collect(tree, competition, folder)
     write_json(FETCHED, _fetched(competition))

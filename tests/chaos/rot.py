@@ -79,8 +79,10 @@ def notice(shop: Workshop, rot: Rot, random: Random) -> dict[str, Any]:
             said, verdict = (lines or [""])[0], "rebuilt" if lines else "without effect"
         else:
             verdict = "refused"
-            named = path.name in said or path.parent.name in said
-            require(named, f"{name} is not named: {said}")
+            names = (path.name, path.parent.name)
+            lines = [line for line in printed.splitlines() if any(each in line for each in names)]
+            require(lines, f"{name} is not named: {said}")
+            said = lines[-1]
             mend(path, project, printed)
             project.repro(*rot.repro)
         project.check_so_far()

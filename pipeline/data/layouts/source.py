@@ -2,7 +2,6 @@
 
 import configparser
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from pipeline.base.competition import Competition, competition_path
 from pipeline.base.console import say
 from pipeline.base.digests import md5_file
 from pipeline.base.errors import UserError
-from pipeline.base.files import move_files, remove_folders, write_json
+from pipeline.base.files import refilling, write_json
 from pipeline.base.paths import CACHE, RAW, ROOT
 from pipeline.data.layouts.collect import collect
 from pipeline.data.layouts.tree import HIDDEN, Tree
@@ -28,14 +27,10 @@ def fill(competition: Competition) -> Iterator[Path]:
         UserError: data/raw has a file that this project has not written.
     """
     refuse_strangers(competition)
-    RAW.mkdir(parents=True, exist_ok=True)
-    remove_folders(RAW.parent, UNFINISHED)  # of a kill; the stage holds a lock
-    with tempfile.TemporaryDirectory(dir=RAW.parent, prefix=UNFINISHED) as temporary:
-        folder = Path(temporary)
+    with refilling(RAW, UNFINISHED) as folder:
         yield folder
         made = {path.name: md5_file(path) for path in sorted(folder.iterdir())}
         write_json(WRITTEN, _written() | {md5: name for name, md5 in made.items()})
-        move_files(folder, RAW)
 
 
 def _written() -> dict[str, str]:
@@ -60,10 +55,10 @@ def refuse_strangers(competition: Competition) -> None:
     """
     known, cache = _written(), _dvc_cache()
     for path in sorted(RAW.iterdir()) if RAW.is_dir() else ():
+        if path.name in HIDDEN or path.name.startswith(UNFINISHED):
+            continue
         if path.is_dir():
             raise UserError(f"{path} is not of this project: move it away")
-        if path.name in HIDDEN:
-            continue
         md5 = md5_file(path)
         cached = cache / md5[:2] / md5[2:]  # as after `dvc pull`
         if md5 not in known and not cached.exists():
