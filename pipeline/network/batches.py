@@ -12,6 +12,8 @@ from pipeline.network.seeds import random_key
 from pipeline.recipes.recipe import Augmentation, Recipe
 
 WATCH_BATCH = 1000
+# Nothing here needs TensorFlow's translation of Python, whose files a killed process leaves behind.
+as_it_is = tf.autograph.experimental.do_not_convert
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,9 @@ def training_batches(
             pixels = augment(pixels, seed, recipe.augmentation)
             return mixup(pixels, known, seed, alpha) if alpha else (pixels, known)
 
-        return tf.data.Dataset.range(0, rows, size).map(batch)
+        return tf.data.Dataset.range(0, rows, size).map(as_it_is(batch))
 
-    batches = tf.data.Dataset.range(1).flat_map(epoch_batches).prefetch(4)
+    batches = tf.data.Dataset.range(1).flat_map(as_it_is(epoch_batches)).prefetch(4)
     batches = batches.apply(tf.data.experimental.assert_cardinality(-(-rows // size)))
     return batches.with_options(_plain_options())
 
@@ -92,7 +94,7 @@ def watched_batches(
         pixels, labels = images.read(tf.range(start, end), classes)
         return scaling(pixels), labels
 
-    batches = tf.data.Dataset.range(0, rows, WATCH_BATCH).map(batch)
+    batches = tf.data.Dataset.range(0, rows, WATCH_BATCH).map(as_it_is(batch))
     batches = batches.apply(tf.data.experimental.assert_cardinality(-(-rows // WATCH_BATCH)))
     return batches.with_options(_plain_options())
 

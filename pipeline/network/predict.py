@@ -42,12 +42,12 @@ def predict(model: keras.Model, images: Inputs | np.ndarray, recipe: Recipe) -> 
             seen = view(scaled, number, recipe.augmentation)
             return number + 1, total + network(seen, training=False)
 
-        # Not a `for`: TensorFlow cannot translate one on Python 3.13.
+        # Not a `for`: it would become as many copies of the network.
         start = (tf.constant(0, tf.int64), tf.zeros((tf.shape(batch)[0], model.output_shape[-1])))
         _, total = tf.while_loop(lambda number, _: number < recipe.views, add_view, start)
         return total / recipe.views
 
-    step = tf.function(step, reduce_retracing=True)
+    step = tf.function(step, reduce_retracing=True, autograph=False)
     starts = range(0, len(images), BATCH)
     batches = (tf.constant(images[start : start + BATCH]) for start in starts)
     return np.concatenate([step(batch).numpy() for batch in batches])
