@@ -1,6 +1,7 @@
 """Progress of a training: one live line (without a terminal one now and then), and its results."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ from pipeline.network.checkpoint import Epoch
 from pipeline.network.task import Task
 from pipeline.training.speed import OF_TRAINING
 
-EVERY = 20.0  # seconds between lines where there is no terminal
+# Seconds between lines where there is no terminal; 0: a line for each epoch.
+EVERY = float(os.environ.get("PIPELINE_LINES_EVERY", 20.0))
 
 
 def epoch_line(history: list[Epoch], epochs: int) -> str:
@@ -93,7 +95,7 @@ class Progress:
             text += f", all stages {duration(left + self.later)}"
         text += f"  {self.name} {what}  {epoch_line(history, self.epochs)}"
         self.bar.update(self.line, description=text, completed=done)
-        if not console.is_terminal and time.monotonic() - self.said > EVERY:
+        if not console.is_terminal and time.monotonic() - self.said >= EVERY:
             say(text)
             self.said = time.monotonic()
 

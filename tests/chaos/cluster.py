@@ -210,9 +210,10 @@ def end_processes(found: Machines) -> None:
 
 
 def check_same(project: Project) -> None:
-    """The results are those of the undisturbed run of one machine."""
+    """The results are those of the undisturbed run of one machine, and no epoch was lost twice."""
     project.check()
     traces.check_folders(project, "train")
+    traces.repeated_epochs(project)
 
 
 def survives(

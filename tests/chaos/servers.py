@@ -130,7 +130,7 @@ def back(shop: Workshop) -> dict[str, Any]:
         start_mlflow(project, port)
         write_params(project.path, tracking={"uri": f"http://127.0.0.1:{port}"})
         dvc = project.start("dvc", "repro", "train@tiny")
-        while not re.search(r"fold 2  network 2/2  epoch +5/", project.printed()):
+        while not re.search(r"fold 2  epoch +5/", project.printed()):
             require(dvc.poll() is None, last_line(project.printed()))
             time.sleep(0.05)
         stop(project, port)

@@ -1,5 +1,6 @@
 """What a run leaves beside its files: folders, MLflow's runs, Optuna's trials."""
 
+import re
 import sqlite3
 import time
 import warnings
@@ -26,6 +27,9 @@ RUNS = {
     "submission": ("submission",),
 }
 
+# A network, and an epoch of it, as a stage tells them.
+EPOCH = re.compile(r"  tiny ((?:trial \d+ |the recipe )?fold \d+(?: repeat \d+)?)  epoch +(\d+)/")
+
 RUNS_QUERY = """
 SELECT name, status, coalesce(value, '') FROM runs
 LEFT JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'mlflow.parentRunId'
@@ -43,6 +47,19 @@ def check_folders(project: Project, stage: str) -> None:
     if stage in ("tune", "train"):
         left = [path.name for path in (project.path / "experiments/cache").glob("*.partial")]
         require(not left, f"unfinished folds: {left}")
+
+
+def repeated_epochs(project: Project) -> int:
+    """How many epochs of a network were told twice, by all that the project's commands printed.
+
+    Raises:
+        FailedError: no epoch was told at all, or one network's more than once.
+    """
+    told = Counter(EPOCH.findall(project.printed()))
+    require(told, "no epoch was told")
+    repeated = Counter(network for (network, _), times in told.items() for _ in range(times - 1))
+    require(max(repeated.values(), default=0) <= 1, f"trained twice: {repeated}")
+    return repeated.total()
 
 
 def runs(path: Path, name: str = "experiments/mlflow.db") -> list[tuple[str, str, str]]:

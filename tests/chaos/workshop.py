@@ -33,7 +33,7 @@ class Workshop:
 
     def seconds(self, stage: str) -> float:
         """How long the stage takes undisturbed, in seconds, from its process's start."""
-        name = "train-tiny" if stage == "train" else stage
+        name = f"{stage}-tiny" if stage in ("tune", "train") else stage
         return float((self.base / DONE / f"experiments/cache/seconds/{name}.json").read_text())
 
     def make_base(self) -> None:
