@@ -1,5 +1,6 @@
 """Locks between processes: a file that one process at a time holds."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,8 +13,8 @@ LOCKS = CACHE / "locks"
 
 
 @contextmanager
-def locked(name: str, doing: str) -> Iterator[None]:
-    """Hold the lock `name`; wait, and say so, while another process holds it.
+def locked(name: str, doing: str) -> Iterator[float]:
+    """Hold the lock `name`; wait, and say so, while another process holds it. The seconds waited.
 
     The system releases a lock with the process that held it, so a kill leaves none behind.
 
@@ -23,14 +24,14 @@ def locked(name: str, doing: str) -> Iterator[None]:
     """
     path = LOCKS / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
+    lock, began = FileLock(path), time.monotonic()
     try:
         lock.acquire(timeout=0)
     except Timeout:
         say(f"another process is {doing} here; waiting for it to finish ...")
         lock.acquire()
     try:
-        yield
+        yield time.monotonic() - began
     finally:
         path.unlink(missing_ok=True)  # while it is held: a process that waits opens a new file
         lock.release()

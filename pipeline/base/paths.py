@@ -1,5 +1,6 @@
 """Where the project's files are, relative to the working directory."""
 
+import configparser
 import os
 from pathlib import Path
 
@@ -31,3 +32,11 @@ PLAN = Path("experiments/cache/plan.json")  # the seconds that each stage to run
 RESTARTED = "PIPELINE_RESTARTED"  # when a process that trains replaced itself, seconds since 1970
 EXPERIMENT = os.environ.get("PIPELINE_EXPERIMENT")  # the name of the experiment that runs here
 EXPERIMENTS = ROOT / "experiments/tries"  # the folder of each experiment of `make try`
+
+
+def dvc_object(md5: str) -> Path:
+    """Where DVC keeps a file, or a folder's list, by its MD5; to ask DVC itself takes a second."""
+    read = configparser.ConfigParser(interpolation=None)
+    read.read([".dvc/config", ".dvc/config.local"])
+    cache = read.get("cache", "dir", fallback="cache").strip("\"'")
+    return Path(".dvc", cache, "files/md5", md5[:2], md5[2:])

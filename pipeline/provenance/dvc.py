@@ -1,13 +1,16 @@
 """What DVC knows: which stages are out of date, and whether this revision made a file."""
 
+import json
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.digests import md5_file
 from pipeline.base.errors import UserError, first_line
-from pipeline.base.yaml_file import read_yaml
+from pipeline.base.paths import dvc_object
+from pipeline.base.yaml_file import parse_yaml, read_yaml
 
 LOCK = Path("dvc.lock")
 LONGEST = 1 << 24  # bytes of dvc.lock, which DVC writes
@@ -47,6 +50,10 @@ def pending() -> list[str]:
                 if stage.addressing in stale or set(before) & set(affected):
                     affected.append(stage.addressing)
             return affected
+    except FileNotFoundError as error:  # a link into a cache that has lost its file
+        raise UserError(
+            f"{error.filename}: DVC's cache has it no more; delete it, `make repro` makes it again"
+        ) from None
     except DvcException as error:
         hint = f"; {HINT}" if LOCK.name in str(error) else ""
         raise UserError(f"DVC: {first_line(error)}{hint}") from None
@@ -91,8 +98,54 @@ def reproduce(targets: list[str] | None = None) -> int:
     return 0
 
 
+def absent(lock: bytes, recipes: Iterable[str]) -> list[str]:
+    """The outputs that a dvc.lock names and DVC's cache lacks, in whole or in part.
+
+    Args:
+        lock: the file's content.
+        recipes: those of its run; dvc.lock also keeps former ones.
+    """
+    stages = parse_yaml(lock.decode()).get("stages", {})
+    outs = [
+        out
+        for maker, stage in stages.items()
+        if maker.partition("@")[2] in ("", *recipes)
+        for out in stage.get("outs", ())
+    ]
+    return [str(out["path"]) for out in outs if not _whole(str(out.get("md5", "")))]
+
+
+def _whole(md5: str) -> bool:
+    """Whether DVC's cache has a file, or a folder's list and each file of it."""
+    path = dvc_object(md5)
+    if not md5.endswith(".dir"):
+        return path.exists()
+    try:
+        return all(dvc_object(each["md5"]).exists() for each in json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def fetch(commit: str) -> None:
+    """Bring the files of a commit from DVC's remote, if there is one: a colleague has pushed them.
+
+    Raises:
+        UserError: the remote does not answer.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    _quiet()
+    try:
+        with Repo() as repo:
+            if repo.config["core"].get("remote"):
+                repo.fetch(revs=[commit])
+    except DvcException as error:
+        raise UserError(f"DVC: {first_line(error)}") from None
+
+
 def checkout() -> None:
-    """Put the outputs that dvc.lock names in place, from DVC's cache, or from its remote.
+    """Put the outputs that dvc.lock names in place, from DVC's cache.
 
     Raises:
         UserError: the cache does not have them all.
@@ -103,11 +156,9 @@ def checkout() -> None:
     _quiet()
     try:
         with Repo() as repo:
-            if repo.config["core"].get("remote"):  # what a colleague has pushed
-                repo.fetch()
             repo.checkout(force=True)
     except DvcException as error:
-        raise UserError(f"DVC: {str(error)[:300]}; `make repro` makes what is missing") from None
+        raise UserError(f"DVC: {first_line(error)}; `make repro` makes what is missing") from None
 
 
 def stale_stages() -> list[str]:

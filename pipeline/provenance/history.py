@@ -1,7 +1,8 @@
 """The results of this project's runs, each kept as a commit: refs/pipeline/results/<name>.
 
 A result's commit is a snapshot of the project after the run: settings, recipes, code, dvc.lock and
-scores. DVC's cache has its files. refs/pipeline/now leads along the results that were in place.
+scores. DVC's cache has its files. refs/worktree/pipeline/now leads along the results that were in
+place.
 """
 
 import io
@@ -27,7 +28,7 @@ from pipeline.recipes.files import recipe_path
 RESULTS = f"{REFS}/results"
 ONCE = ("download", "preprocess", "ensemble", "submission")  # stages of every run
 DECIDE = (*CODE_PATHS, str(LOCK), str(SCORES))
-NOW = f"{REFS}/now"  # the result that is in place
+NOW = "refs/worktree/pipeline/now"  # the result in place; each worktree of git has its own
 
 
 @dataclass(frozen=True)

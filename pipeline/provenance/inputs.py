@@ -16,11 +16,8 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline.base.digests import md5_file
 from pipeline.base.errors import UserError
-from pipeline.base.paths import PARAMS, RAW
+from pipeline.base.paths import PARAMS, RAW, dvc_object
 from pipeline.base.yaml_file import parse_yaml
-
-# Where DVC keeps its list of a folder's files, by the folder's hash.
-LISTS = Path(".dvc/cache/files/md5")
 
 
 def check_inputs() -> None:
@@ -83,7 +80,7 @@ def _check(maker: str, out: dict[str, Any]) -> None:
 def _changed(listed: list[dict[str, str]], wanted: str) -> list[str]:
     """Which files of a folder differ from DVC's list of it; none if that cannot be read."""
     try:
-        known = json.loads((LISTS / wanted[:2] / wanted[2:]).read_text())
+        known = json.loads(dvc_object(wanted).read_text())
         before = {each["relpath"]: each["md5"] for each in known}
     except (OSError, ValueError, KeyError, TypeError):
         return []

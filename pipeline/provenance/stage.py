@@ -26,12 +26,12 @@ def stage(name: str) -> Iterator[list[float]]:
     Raises:
         UserError: an input is not what the stage before wrote.
     """
-    with locked(name, f"running {name}"):
+    with locked(name, f"running {name}") as waited:
         check_inputs()
         found_done: list[float] = []
         yield found_done
     began = float(os.environ.get(RESTARTED) or psutil.Process().create_time())  # imports too
-    seconds = time.time() - began + sum(found_done)
+    seconds = time.time() - began - waited + sum(found_done)
     write_json(SECONDS / f"{name}.json", round(seconds, 1))
 
 

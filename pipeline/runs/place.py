@@ -29,13 +29,14 @@ def put(found: Result) -> None:
     """Put a result's settings, recipes and files in place; what was there is kept as a commit.
 
     Raises:
-        UserError: the result lacks a file, here or in DVC's cache.
+        UserError: the result lacks a file, here or in DVC's cache; nothing is changed.
     """
     need_git()
     written = (PARAMS, dvc.LOCK, SCORES, found.competition, *map(recipe_path, found.recipes))
     contents = {path: found.read(path) for path in written} | found.stage_seconds
     with suppress(UserError):  # a result of an older version has none
         contents[FOR_DVC] = found.read(FOR_DVC)
+    _bring(found, contents[dvc.LOCK])
     _keep(f"before {found.name}")
     for old in SECONDS.glob("*.json"):
         old.unlink()
@@ -46,6 +47,30 @@ def put(found: Result) -> None:
     stale = dvc.pending()
     if stale:
         warn(f"the code differs from that of {found.name}: `make repro` would run {stale[0]}")
+
+
+def _bring(found: Result, lock: bytes) -> None:
+    """See that DVC's cache has all files of a result, or bring them from DVC's remote."""
+
+    def lacking() -> list[str]:
+        return [path for path in dvc.absent(lock, found.recipes) if not _in_git(found, path)]
+
+    if lacking():
+        dvc.fetch(found.commit)
+    if missing := lacking():
+        edited = " ".join([str(PARAMS), *map(str, map(recipe_path, found.recipes))])
+        raise UserError(
+            f"DVC's cache no longer has {missing[0]} of {found.name} (`dvc gc` removes what is not "
+            f"in place); nothing was changed. `git restore --source={found.commit[:10]} {edited}` "
+            f"and `make repro` make it again"
+        )
+
+
+def _in_git(found: Result, path: str) -> bool:
+    try:
+        return bool(found.read(path))
+    except UserError:
+        return False
 
 
 def _keep(message: str) -> None:

@@ -215,3 +215,36 @@ def test_without_git_it_is_one_line(
     )
     with pytest.raises(UserError, match="there is no result"):
         result("repro-1")
+
+
+def test_a_result_whose_files_the_cache_has_lost_is_not_put_in_place(
+    kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(seed=1, cv=0.8)
+    lost = [path for path in Path(".dvc/cache").rglob("*") if path.is_file()]
+    lost = [path for path in lost if path.read_bytes() != MADE.read_bytes()]  # as by `dvc gc -w`
+    assert lost
+    for path in lost:
+        path.unlink()
+    before = {path: path.read_bytes() for path in (Path("params.yaml"), Path("dvc.lock"), MADE)}
+    assert run_here("take", "repro-1") == 1
+    said = capsys.readouterr().err
+    assert "DVC's cache no longer has made.txt of repro-1" in said
+    assert "nothing was changed" in said
+    assert before == {path: path.read_bytes() for path in before}
+    assert in_place(result("repro-2"))
+    told = said.split("`")[3]  # what it says to run
+    assert told.startswith("git restore --source=")
+    git(*told.split()[1:])
+    assert seed() == 0
+
+
+def test_each_worktree_knows_what_is_in_place_there(kept: Path, tmp_path: Path) -> None:
+    git("worktree", "add", "-q", str(tmp_path / "other"), "-b", "other")
+    asked = ["git", "-C", str(tmp_path / "other"), "rev-parse", "-q", "--verify"]
+    assert current() == result("repro-1")
+    assert subprocess.run([*asked, NOW], stdout=subprocess.DEVNULL).returncode == 1
+    assert (
+        subprocess.run([*asked, result("repro-1").commit], stdout=subprocess.DEVNULL).returncode
+        == 0
+    )

@@ -1,6 +1,5 @@
 """data/raw: filled from a source, complete or not at all; never over a user's own files."""
 
-import configparser
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from pipeline.base.console import say
 from pipeline.base.digests import md5_file
 from pipeline.base.errors import UserError
 from pipeline.base.files import refilling, write_json
-from pipeline.base.paths import CACHE, RAW, ROOT
+from pipeline.base.paths import CACHE, RAW, ROOT, dvc_object
 from pipeline.data.layouts.collect import collect
 from pipeline.data.layouts.tree import HIDDEN, Tree
 
@@ -40,28 +39,20 @@ def _written() -> dict[str, str]:
         return {}
 
 
-def _dvc_cache() -> Path:
-    """Where DVC keeps files by their MD5; its own way to ask takes a second."""
-    read = configparser.ConfigParser(interpolation=None)
-    read.read([".dvc/config", ".dvc/config.local"])
-    return Path(".dvc", read.get("cache", "dir", fallback="cache").strip("\"'")) / "files/md5"
-
-
 def refuse_strangers(competition: Competition) -> None:
     """Refuse to replace a file that somebody else put into data/raw.
 
     Raises:
         UserError: there is one; it says what to do.
     """
-    known, cache = _written(), _dvc_cache()
+    known = _written()
     for path in sorted(RAW.iterdir()) if RAW.is_dir() else ():
         if path.name in HIDDEN or path.name.startswith(UNFINISHED):
             continue
         if path.is_dir():
             raise UserError(f"{path} is not of this project: move it away")
         md5 = md5_file(path)
-        cached = cache / md5[:2] / md5[2:]  # as after `dvc pull`
-        if md5 not in known and not cached.exists():
+        if md5 not in known and not dvc_object(md5).exists():  # it is there after `dvc pull`
             raise UserError(
                 f"{path} was not written by this project and would be replaced: move your files to "
                 f"a folder of their own, and name it in {competition_path(competition.name)}: "
