@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from pipeline.base.console import say
+from pipeline.base.console import duration, say
 from pipeline.base.hardware import keras, tf, use_threads
-from pipeline.base.settings import load_settings
+from pipeline.base.settings import Settings, load_settings
 from pipeline.benchmarks.published import load_checked
 from pipeline.benchmarks.table import FILE, write_tables
 from pipeline.data.arrays import Data, load_data
@@ -22,7 +22,7 @@ from pipeline.network.fit import fit
 from pipeline.network.inputs import network_inputs
 from pipeline.network.models import build_model, build_optimizer, scaling_layer
 from pipeline.network.way import Way
-from pipeline.provenance.stage import stage
+from pipeline.provenance.stage import stage, stage_seconds
 from pipeline.recipes.recipe import Augmentation, Recipe
 from pipeline.training.side_by_side import workers
 from pipeline.training.speed import resolve_way
@@ -203,3 +203,16 @@ def main(
                 f"{name}: {found['images_per_second']:,.0f} images a second, "
                 f"{found['speedup']:.2f} times stock Keras, {found['of_ceiling']:.0%} of ceiling"
             )
+            say(beside_a_run(settings, recipe, len(data.train_labels), found))
+
+
+def beside_a_run(settings: Settings, recipe: Recipe, rows: int, found: dict[str, float]) -> str:
+    """How long stock Keras takes for one network as published, and the run in place beside it."""
+    images = recipe.epochs * rows * (1 - (recipe.split.holdout or 0))
+    seconds = images / found["stock_images_per_second"]
+    taken = sum(each or 0.0 for each in stage_seconds(settings.recipes).values())
+    text = f"one network of it takes stock Keras {duration(seconds)}"
+    if settings.scope or not taken:
+        return text
+    share = taken / seconds
+    return f"{text}; all stages of the run in place took {duration(taken)}, {share:.2f} of that"

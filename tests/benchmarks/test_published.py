@@ -5,9 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.base.files import write_json
+from pipeline.base.paths import SECONDS
 from pipeline.base.settings import load_settings
 from pipeline.benchmarks.published import HELD_OUT, average, holdout, jobs, networks, scores
-from pipeline.benchmarks.speed import measure_speed
+from pipeline.benchmarks.speed import beside_a_run, measure_speed
 from pipeline.benchmarks.table import END, START, write_tables
 from pipeline.data.arrays import load_data
 from pipeline.data.results import Scores
@@ -133,3 +135,14 @@ def test_what_averaging_is_worth_follows_from_two_networks_a_fold() -> None:
     assert error == pytest.approx(2 * 5 / 6 * np.sqrt(5 - 9 / 1000) / 1000)
     assert averaging(one, two, networks=2)[0] == pytest.approx(0.003)
     assert averaging(one, two, networks=1)[0] == 0
+
+
+def test_a_run_is_held_against_one_network_of_stock_keras(finished: Path) -> None:
+    recipe = load_recipe("tiny").model_copy(update={"epochs": 30, "split": Split(holdout=0.1)})
+    settings = load_settings().changed(preprocess={"rows": None})
+    said = beside_a_run(settings, recipe, 42_000, {"stock_images_per_second": 840.0})
+    assert said.startswith("one network of it takes stock Keras 22:30")
+    for name in ("download", "preprocess", "tune-tiny", "train-tiny", "ensemble", "submission"):
+        write_json(SECONDS / f"{name}.json", 112.5)
+    said = beside_a_run(settings, recipe, 42_000, {"stock_images_per_second": 840.0})
+    assert said.endswith("all stages of the run in place took 11:15, 0.50 of that")
