@@ -108,8 +108,7 @@ def survive(shop: Workshop, kill: Kill) -> dict[str, Any]:
         require(code == 0, f"the rerun ended with {code}: {printed[-300:]}")
         project.settle()
         project.check_so_far()
-        trains = kill.stage in ("tune", "train")
-        repeated = traces.repeated_epochs(project) if trains else 0
+        repeated = traces.repeated_epochs(project) if kill.stage == "train" else 0
         traces.check_folders(project, kill.stage)
         traces.check_mlflow(project, kill.stage)
         traces.check_study(project, kill.stage)

@@ -27,8 +27,8 @@ RUNS = {
     "submission": ("submission",),
 }
 
-# A network, and an epoch of it, as a stage tells them.
-EPOCH = re.compile(r"  tiny ((?:trial \d+ |the recipe )?fold \d+(?: repeat \d+)?)  epoch +(\d+)/")
+# A network, and an epoch of it, as the train stage tells them; a trial's are told again as found.
+EPOCH = re.compile(r"  tiny (fold \d+)  epoch +(\d+)/")
 
 RUNS_QUERY = """
 SELECT name, status, coalesce(value, '') FROM runs

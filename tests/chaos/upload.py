@@ -15,7 +15,12 @@ from chaos.workshop import Workshop
 from support.kaggle_server import Kaggle, Server
 from support.project import write_competition
 
-FORCED = "slice out-of-date"  # the competition's file is another than that of the run
+FORCED = (
+    "--force",
+    "slice",
+    "--force",
+    "out-of-date",
+)  # the competition's file is another than that of the run
 COMMAND = (sys.executable, "-m", "pipeline", "upload")
 CALLS = ("GetSubmissionLimits", "StartSubmissionUpload", "PUT", "CreateSubmission",
          "ListSubmissions")  # fmt: skip
@@ -42,9 +47,9 @@ def send(shop: Workshop, chosen: str, random: Random) -> dict[str, Any]:
     with shop.project(DONE) as project, Server({}) as kaggle:
         _at_kaggle(project, kaggle)
         call = random.choice(CALLS)
-        process = project.start(*COMMAND, "-m", "chaos", "--force", FORCED, "--wait", "5")
+        process = project.start(*COMMAND, "-m", "chaos", *FORCED, "--wait", "5")
         _kill_at(process, kaggle, call, chosen, random)
-        code, printed = project.run(*COMMAND, "-m", "chaos", "--force", FORCED, "--wait=5")
+        code, printed = project.run(*COMMAND, "-m", "chaos", *FORCED, "--wait=5")
         require(len(kaggle.submissions) <= 1, f"sent {len(kaggle.submissions)} times")
         require("Traceback" not in printed, printed[-300:])
         said = "" if code == 0 else printed.strip().splitlines()[-1]
