@@ -91,7 +91,9 @@ def _inside(stage: str, seconds: float | None) -> str:
         return ""
     trained = Trained.read(recipe)
     predicting = trained.prediction_seconds / trained.seconds
-    return f"a network's: epochs {1 - predicting:.0%}, predictions {predicting:.0%}"
+    if not predicting:  # a result from before that was noted
+        return ""
+    return f"networks: epochs {1 - predicting:.0%}, predictions {predicting:.0%}"
 
 
 def print_summary(settings: Settings) -> None:
