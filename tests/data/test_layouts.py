@@ -103,6 +103,7 @@ def test_a_thousand_classes(project: Path, params: dict[str, Any]) -> None:
     assert json.loads((ARRAYS / "report.json").read_text())["label_counts"] == [2] * 1000
 
 
+@pytest.mark.slow
 def test_a_users_own_files_are_never_replaced(
     mnist: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

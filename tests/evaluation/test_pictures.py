@@ -81,6 +81,7 @@ def test_one_member_alone_has_no_picture_of_members_in_the_report(finished: Path
     assert {path.stem for path in FOLDER.glob("*.png")} == PREDICTIONS  # DVC's list is always there
 
 
+@pytest.mark.slow
 def test_the_pictures_say_what_the_predictions_are(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,9 +108,16 @@ def result(door: str) -> Any:
     return loaded if door == "params.yaml" else load_recipe("tiny")
 
 
+ALL_CASES = [*CASES, *settings.MODEL_CASES]
+
+
+def slow(case: Case) -> bool:
+    return case in settings.MODEL_CASES or case.input in ("10 million columns", "99,000 brackets")
+
+
 @pytest.mark.parametrize(
     "case",
-    [*CASES, *(pytest.param(case, marks=pytest.mark.slow) for case in settings.MODEL_CASES)],
+    [pytest.param(case, marks=pytest.mark.slow if slow(case) else ()) for case in ALL_CASES],
     ids=str,
 )
 def test_input(small: Path, case: Case, seen: Snapshot, capsys: pytest.CaptureFixture[str]) -> None:

@@ -205,6 +205,7 @@ def test_it_refuses_what_one_would_regret_unless_forced_by_name(
     assert len(kaggle.submissions) == 2
 
 
+@pytest.mark.slow
 def test_the_ledger_names_a_revision_that_holds_what_was_not_committed(kaggle: Kaggle) -> None:
     make_submission()
     branch = revision("HEAD")

@@ -41,6 +41,7 @@ def test_after_a_kill_the_next_run_ends_as_an_undisturbed_one(shop: Workshop, ki
     survive(shop, kill)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_that_dvc_cannot_see_is_noticed_before_it_is_used(shop: Workshop) -> None:
     with shop.project("preprocess") as project:
         rotten = project.path / "data/raw/train.csv"
