@@ -34,9 +34,14 @@ EXPERIMENT = os.environ.get("PIPELINE_EXPERIMENT")  # the name of the experiment
 EXPERIMENTS = ROOT / "experiments/tries"  # the folder of each experiment of `make try`
 
 
-def dvc_object(md5: str) -> Path:
-    """Where DVC keeps a file, or a folder's list, by its MD5; to ask DVC itself takes a second."""
+def dvc_objects() -> Path:
+    """Where DVC keeps files, and folders' lists, by their MD5; to ask DVC itself takes a second."""
     read = configparser.ConfigParser(interpolation=None)
     read.read([".dvc/config", ".dvc/config.local"])
     cache = read.get("cache", "dir", fallback="cache").strip("\"'")
-    return Path(".dvc", cache, "files/md5", md5[:2], md5[2:])
+    return Path(".dvc", cache, "files/md5")
+
+
+def dvc_object(objects: Path, md5: str) -> Path:
+    """The file of an MD5 among DVC's objects."""
+    return objects / md5[:2] / md5[2:]

@@ -20,10 +20,9 @@ from pipeline.network.models import (
     build_optimizer,
     scaling_layer,
 )
-from pipeline.network.optimizers import faster_optimizer
 from pipeline.network.predict import parts
 from pipeline.network.seeds import random_key
-from pipeline.network.way import FASTER, OURS, Way
+from pipeline.network.way import OURS, Way
 from pipeline.recipes.recipe import Recipe
 
 # Of the held-out rows, those measured after each epoch: enough to see a training go wrong. All of
@@ -116,9 +115,8 @@ def _compiled(
     recipe = Recipe.model_validate_json(recipe_json)
     keras.utils.clear_session()
     model = build_model(recipe, shape, classes, way)
-    optimizer = build_optimizer(recipe, steps, epochs)
     model.compile(
-        optimizer=faster_optimizer(optimizer) if way.kernels == FASTER else optimizer,
+        optimizer=build_optimizer(recipe, steps, epochs, way),
         loss=build_loss(recipe),
         metrics=["accuracy"],
         steps_per_execution=STEPS_PER_EXECUTION,

@@ -12,6 +12,7 @@ from pipeline.base.hardware import keras
 from pipeline.network import callbacks
 from pipeline.network.inputs import CHUNK, Inputs
 from pipeline.network.layers import faster_layer
+from pipeline.network.optimizers import faster_optimizer
 from pipeline.network.sequence import connected
 from pipeline.network.way import FASTER, OURS, Way
 from pipeline.network.words import build, without_colours
@@ -110,9 +111,11 @@ def build_callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
 
 
 def build_optimizer(
-    recipe: Recipe, steps_per_epoch: int, epochs: int
+    recipe: Recipe, steps_per_epoch: int, epochs: int, way: Way | None = None
 ) -> keras.optimizers.Optimizer:
     """The recipe's optimiser; its learning rate may be one of `keras.optimizers.schedules`.
+
+    With a `way`, by its kernels; without, Keras's own.
 
     A schedule's `..._steps` is a number of steps, `2 epochs`, or `25%` of the whole training, which
     keeps its shape when the training is made shorter.
@@ -130,7 +133,8 @@ def build_optimizer(
         }
         rate = build(keras.optimizers.schedules, {schedule: given}, where)
         arguments = {**arguments, "learning_rate": rate}
-    return build(keras.optimizers, {name: arguments}, "optimizer")
+    stock = build(keras.optimizers, {name: arguments}, "optimizer")
+    return faster_optimizer(stock) if way and way.kernels == FASTER else stock
 
 
 def _steps(value: Any, steps_per_epoch: int, epochs: int, where: str) -> int:

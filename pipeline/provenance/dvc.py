@@ -9,8 +9,9 @@ from typing import Any
 
 from pipeline.base.digests import md5_file
 from pipeline.base.errors import UserError, first_line
-from pipeline.base.paths import dvc_object
+from pipeline.base.paths import dvc_object, dvc_objects
 from pipeline.base.yaml_file import parse_yaml, read_yaml
+from pipeline.provenance.inputs import outputs
 
 LOCK = Path("dvc.lock")
 LONGEST = 1 << 24  # bytes of dvc.lock, which DVC writes
@@ -26,7 +27,7 @@ def status() -> dict[str, Any] | None:
     try:
         with Repo() as repo:
             return dict(repo.status())
-    except DvcException:
+    except (DvcException, FileNotFoundError):  # a link into a cache that has lost its file
         return None
 
 
@@ -103,25 +104,21 @@ def absent(lock: bytes, recipes: Iterable[str]) -> list[str]:
 
     Args:
         lock: the file's content.
-        recipes: those of its run; dvc.lock also keeps former ones.
+        recipes: those of its run.
     """
-    stages = parse_yaml(lock.decode()).get("stages", {})
-    outs = [
-        out
-        for maker, stage in stages.items()
-        if maker.partition("@")[2] in ("", *recipes)
-        for out in stage.get("outs", ())
-    ]
-    return [str(out["path"]) for out in outs if not _whole(str(out.get("md5", "")))]
+    stages, objects = parse_yaml(lock.decode()).get("stages", {}), dvc_objects()
+    outs = [out for _, out in outputs(stages, recipes)]
+    return [str(out["path"]) for out in outs if not _whole(objects, str(out.get("md5", "")))]
 
 
-def _whole(md5: str) -> bool:
+def _whole(objects: Path, md5: str) -> bool:
     """Whether DVC's cache has a file, or a folder's list and each file of it."""
-    path = dvc_object(md5)
+    path = dvc_object(objects, md5)
     if not md5.endswith(".dir"):
         return path.exists()
     try:
-        return all(dvc_object(each["md5"]).exists() for each in json.loads(path.read_text()))
+        listed = json.loads(path.read_text())
+        return all(dvc_object(objects, each["md5"]).exists() for each in listed)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -8,6 +8,7 @@ dvc.lock.
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline.base.digests import md5_file
 from pipeline.base.errors import UserError
-from pipeline.base.paths import PARAMS, RAW, dvc_object
+from pipeline.base.paths import PARAMS, RAW, dvc_object, dvc_objects
 from pipeline.base.yaml_file import parse_yaml
 
 
@@ -37,12 +38,20 @@ def check_inputs() -> None:
     except (OSError, KeyError, TypeError, YAMLError):
         return  # not run by DVC, or the first run of all; DVC has checked the rest
     inputs = [Path(dep.replace("${item}", item)) for dep in deps]
-    for maker, lock in locked.items():
-        if maker.partition("@")[2] in ("", *recipes):  # dvc.lock also keeps former recipes
-            for out in lock.get("outs", ()):
-                read = any(_overlap(Path(out["path"]), path) for path in inputs)
-                if read and out.get("hash") == "md5":  # DVC 2 had another
-                    _check(maker, out)
+    for maker, out in outputs(locked, recipes):
+        read = any(_overlap(Path(out["path"]), path) for path in inputs)
+        if read and out.get("hash") == "md5":  # DVC 2 had another
+            _check(maker, out)
+
+
+def outputs(stages: dict[str, Any], recipes: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
+    """The outputs that dvc.lock's stages name, each with its stage; not those of former recipes."""
+    return [
+        (maker, out)
+        for maker, lock in stages.items()
+        if maker.partition("@")[2] in ("", *recipes)
+        for out in lock.get("outs", ())
+    ]
 
 
 def _overlap(one: Path, other: Path) -> bool:
@@ -80,7 +89,7 @@ def _check(maker: str, out: dict[str, Any]) -> None:
 def _changed(listed: list[dict[str, str]], wanted: str) -> list[str]:
     """Which files of a folder differ from DVC's list of it; none if that cannot be read."""
     try:
-        known = json.loads(dvc_object(wanted).read_text())
+        known = json.loads(dvc_object(dvc_objects(), wanted).read_text())
         before = {each["relpath"]: each["md5"] for each in known}
     except (OSError, ValueError, KeyError, TypeError):
         return []

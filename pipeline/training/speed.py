@@ -108,7 +108,6 @@ def measure(
     What else the machine does meanwhile slows all of them.
     """
     from pipeline.network.models import build_loss, build_model, build_optimizer
-    from pipeline.network.optimizers import faster_optimizer
 
     size, batch = recipe.input_shape(shape), recipe.batch_size
     random = np.random.default_rng(0)
@@ -116,9 +115,8 @@ def measure(
     labels = np.eye(classes, dtype=np.float32)[random.integers(0, classes, batch)]
     models = {}
     for way in ways:
-        model, optimizer = build_model(recipe, size, classes, way), build_optimizer(recipe, 100, 1)
-        optimizer = faster_optimizer(optimizer) if way.kernels == FASTER else optimizer
-        model.compile(optimizer, build_loss(recipe))
+        model = build_model(recipe, size, classes, way)
+        model.compile(build_optimizer(recipe, 100, 1, way), build_loss(recipe))
         model.train_on_batch(pixels, labels)  # traced here
         models[way] = model
     seconds: dict[Way, list[float]] = {way: [] for way in ways}

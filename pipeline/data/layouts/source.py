@@ -10,7 +10,7 @@ from pipeline.base.console import say
 from pipeline.base.digests import md5_file
 from pipeline.base.errors import UserError
 from pipeline.base.files import refilling, write_json
-from pipeline.base.paths import CACHE, RAW, ROOT, dvc_object
+from pipeline.base.paths import CACHE, RAW, ROOT, dvc_object, dvc_objects
 from pipeline.data.layouts.collect import collect
 from pipeline.data.layouts.tree import HIDDEN, Tree
 
@@ -45,14 +45,16 @@ def refuse_strangers(competition: Competition) -> None:
     Raises:
         UserError: there is one; it says what to do.
     """
-    known = _written()
+    known, objects = _written(), dvc_objects()
     for path in sorted(RAW.iterdir()) if RAW.is_dir() else ():
         if path.name in HIDDEN or path.name.startswith(UNFINISHED):
             continue
         if path.is_dir():
             raise UserError(f"{path} is not of this project: move it away")
         md5 = md5_file(path)
-        if md5 not in known and not dvc_object(md5).exists():  # it is there after `dvc pull`
+        if (
+            md5 not in known and not dvc_object(objects, md5).exists()
+        ):  # it is there after `dvc pull`
             raise UserError(
                 f"{path} was not written by this project and would be replaced: move your files to "
                 f"a folder of their own, and name it in {competition_path(competition.name)}: "
