@@ -52,9 +52,8 @@ def refuse_strangers(competition: Competition) -> None:
         if path.is_dir():
             raise UserError(f"{path} is not of this project: move it away")
         md5 = md5_file(path)
-        if (
-            md5 not in known and not dvc_object(objects, md5).exists()
-        ):  # it is there after `dvc pull`
+        pulled = dvc_object(objects, md5).exists()
+        if md5 not in known and not pulled:
             raise UserError(
                 f"{path} was not written by this project and would be replaced: move your files to "
                 f"a folder of their own, and name it in {competition_path(competition.name)}: "
