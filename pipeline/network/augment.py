@@ -22,7 +22,8 @@ def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> t
         float32, the shape of `images`; what comes from outside an image is as `fill_mode` says.
     """
     images = _flipped(images, seed, augmentation)
-    transforms = _affine(images.shape, tf.shape(images)[0], seed, augmentation)
+    draws = tf.random.stateless_uniform((6, tf.shape(images)[0]), seed, -1.0, 1.0)
+    transforms = _affine(images.shape, draws, augmentation)
     if augmentation.cutout:  # first, so that its edges are as soft as what was drawn
         images = _cut_out(images, seed, augmentation)
     if augmentation.elastic_alpha:
@@ -87,25 +88,26 @@ def _cut_out(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> 
 def view(images: tf.Tensor, number: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
     """All images changed in the same way, by the draw that `number`, int64, stands for.
 
+    Two views in a row are opposites, one turned and shifted as far to the left as the other to the
+    right, so that a pair's mean leans nowhere (antithetic draws; Hammersley and Morton, 1956).
     Nothing elastic. The prediction of an image does not depend on its neighbours in the batch.
     """
-    seed = tf.stack([tf.constant(0, tf.int64), number])
-    transforms = _affine(images.shape, tf.constant(1), seed, augmentation)
+    seed = tf.stack([tf.constant(0, tf.int64), number // 2])
+    draws = tf.random.stateless_uniform((6, 1), seed, -1.0, 1.0)
+    draws = tf.where(number % 2 == 0, draws, -draws)
+    transforms = _affine(images.shape, draws, augmentation)
     transforms = tf.repeat(transforms, tf.shape(images)[0], axis=0)
     return resample(images, transforms, augmentation.fill_mode)
 
 
-def _affine(
-    shape: tf.TensorShape, batch: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation
-) -> tf.Tensor:
-    """Rotation, shear, zoom and shift of each image, drawn uniformly: float32 (batch, 6).
+def _affine(shape: tf.TensorShape, draws: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+    """Rotation, shear, zoom and shift of each image: float32 (batch, 6).
 
-    From a pixel of the result to where it is read in the image, x first: x' = ax + by + c,
-    y' = dx + ey + f; rotation x shear x zoom about the centre, the order of Keras's
-    ImageDataGenerator.
+    `draws`, float32 (6, batch), are shares of the ranges, -1 to 1. A transform leads from a pixel
+    of the result to where it is read in the image, x first: x' = ax + by + c, y' = dx + ey + f;
+    rotation x shear x zoom about the centre, the order of Keras's ImageDataGenerator.
     """
     height, width = shape[1], shape[2]
-    draws = tf.random.stateless_uniform((6, batch), seed, -1.0, 1.0)
     angle = draws[0] * math.radians(augmentation.rotation_range)
     shear = draws[1] * math.radians(augmentation.shear_range)
     zoom_x = 1.0 + draws[2] * augmentation.zoom_range

@@ -35,6 +35,7 @@ def train_fold(
 ) -> TrainedFold:
     """Train a task's network, with its checkpoints in `folder`; `report` gets each history."""
     learned, held_out = task.split(data.folds)
+    recipe = task.recipe.variant(task.fold + task.repeat)  # a fold's repeats take others too
     history: list[Epoch] = []
 
     def so_far(part: list[Epoch]) -> list[Epoch]:
@@ -45,7 +46,7 @@ def train_fold(
 
     def train_on(rows: np.ndarray, part: str, start: Fitted | None = None) -> Fitted:
         return fit(
-            task.recipe,
+            recipe,
             labelled(rows),
             judged,
             classes=task.classes,

@@ -16,8 +16,8 @@ from pipeline.network.checkpoint import Epoch
 from pipeline.network.task import Task
 from pipeline.training.speed import OF_TRAINING
 
-# Seconds between lines where there is no terminal; 0: a line for each epoch.
-EVERY = float(os.environ.get("PIPELINE_LINES_EVERY", 20.0))
+# Seconds between lines where there is no terminal.
+EVERY = 0.0 if os.environ.get("PIPELINE_EVERY_EPOCH") else 20.0
 
 
 def epoch_line(history: list[Epoch], epochs: int) -> str:

@@ -71,7 +71,7 @@ class Project:
         known = dict(environment(self.path)) | {
             "DVC_SITE_CACHE_DIR": str(self.path.parent / "site"),
             "DVC_NO_ANALYTICS": "true",
-            "PIPELINE_LINES_EVERY": "0",  # so that the epochs can be counted
+            "PIPELINE_EVERY_EPOCH": "1",  # so that the epochs can be counted
             MARK: self.mark,
         }
         with self.log.open("ab") as log:
