@@ -26,10 +26,10 @@ def validate(model: type[Model], value: Any, where: Path) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise UserError(f"{where}: {explained(model, error)}") from None
+        raise UserError(f"{where}: {_explained(model, error)}") from None
 
 
-def explained(model: type[BaseModel], error: ValidationError) -> str:
+def _explained(model: type[BaseModel], error: ValidationError) -> str:
     """What is wrong, and at which key."""
     faults = error.errors()
     # A misspelt key is both unknown and missing; "unknown" tells more.

@@ -132,8 +132,7 @@ def _new_network(
 ) -> Any:
     """A compiled network with new weights, drawn by `key`, and its optimiser at its start."""
     shape, steps = train.images.shape[1:], -(-len(train.images) // recipe.batch_size)
-    without = {"search", "augmentation", "variants"}  # the network is the same whatever it is fed
-    kind = (recipe.model_dump_json(exclude=without), shape, classes, steps, epochs, way)
+    kind = (recipe.model_dump_json(exclude={"search"}), shape, classes, steps, epochs, way)
     model, start = _compiled(*kind)
     keras.utils.set_random_seed(random_key(key, "weights"))
     # In every way the same ones: another kind of layer would draw others.

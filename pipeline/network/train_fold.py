@@ -35,7 +35,6 @@ def train_fold(
 ) -> TrainedFold:
     """Train a task's network, with its checkpoints in `folder`; `report` gets each history."""
     learned, held_out = task.split(data.folds)
-    recipe = task.recipe.variant(task.fold + task.repeat)  # a fold's repeats take others too
     history: list[Epoch] = []
 
     def so_far(part: list[Epoch]) -> list[Epoch]:
@@ -46,7 +45,7 @@ def train_fold(
 
     def train_on(rows: np.ndarray, part: str, start: Fitted | None = None) -> Fitted:
         return fit(
-            recipe,
+            task.recipe,
             labelled(rows),
             judged,
             classes=task.classes,

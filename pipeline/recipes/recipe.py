@@ -7,10 +7,10 @@ Anything Keras has a class for is written as that class's name and its arguments
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.base.dotted import flatten, value_at, with_values
-from pipeline.base.frozen import Frozen, explained
+from pipeline.base.frozen import Frozen
 from pipeline.base.numbers import is_number
 from pipeline.recipes.search import Search, spelled_out
 
@@ -59,17 +59,6 @@ class Augmentation(Frozen):
         if self.elastic_alpha and self.fill_mode != "constant":
             raise ValueError("fill_mode: elastic distortion fills with constant only")
         return self
-
-
-# What a view at prediction is drawn from too; all networks of a recipe predict by the same views.
-VIEWED = {
-    "rotation_range",
-    "shear_range",
-    "zoom_range",
-    "width_shift_range",
-    "height_shift_range",
-    "fill_mode",
-}
 
 
 class Canvas(Frozen):
@@ -125,9 +114,6 @@ class Recipe(Frozen):
     normalize: Normalize | None = None
     scaling: Literal["unit", "standardize"] = "unit"
     augmentation: Augmentation = Augmentation()
-    variants: list[dict[str, Any]] = Field(
-        default_factory=list, description="changes of it that the networks take in turn"
-    )
     layers: list[Named] = Field(min_length=1)
     loss: Named
     optimizer: Named
@@ -146,29 +132,6 @@ class Recipe(Frozen):
         if self.canvas is None:
             return image_shape
         return self.canvas.height, self.canvas.width, image_shape[2]
-
-    def variant(self, number: int) -> "Recipe":
-        """The recipe with one of its variants, in turn, as its augmentation."""
-        if not self.variants:
-            return self
-        changes = self.variants[number % len(self.variants)]
-        changed = Augmentation.model_validate(self.augmentation.model_dump() | changes)
-        return self.model_copy(update={"augmentation": changed})
-
-    @model_validator(mode="after")
-    def _variants_fit(self) -> "Recipe":
-        for position, changes in enumerate(self.variants):
-            if viewed := sorted(VIEWED & changes.keys()):
-                raise ValueError(
-                    f"variants.{position}.{viewed[0]}: predictions are drawn from it too; it is "
-                    f"the same for all networks, under `augmentation`"
-                )
-            try:
-                self.variant(position)
-            except ValidationError as error:
-                said = explained(Augmentation, error)
-                raise ValueError(f"variants.{position}.{said}") from None
-        return self
 
     @model_validator(mode="after")
     def _callbacks_have_what_they_need(self) -> "Recipe":

@@ -31,15 +31,6 @@ def change(project: Path, **changes: Any) -> None:
         ({"split": {"digits": "other"}}, "split.digits: Input should be 'competition' or 'mnist'"),
         ({"augmentation": {"rotate": 3}}, "augmentation.rotate: unknown key"),
         ({"augmentation": {"zoom_range": 1.5}}, "augmentation.zoom_range: Input should be less"),
-        ({"variants": [{"cutot": 8}]}, "tiny.yaml: variants.0.cutot: unknown key"),
-        (
-            {"variants": [{}, {"cutout": -1}]},
-            "variants.1.cutout: Input should be greater than or equal to 0",
-        ),
-        (
-            {"variants": [{"zoom_range": 0.2}]},
-            "variants.0.zoom_range: predictions are drawn from it too",
-        ),
         (
             {"search": {"batchsize": {"int": {"low": 1, "high": 2}}}},
             "batchsize: there is no such key",

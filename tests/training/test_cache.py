@@ -4,7 +4,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from pipeline.network.checkpoint import Epoch
 from pipeline.network.task import Task
 from pipeline.network.way import Way
 from pipeline.recipes.files import load_recipe
-from pipeline.recipes.recipe import Augmentation, Canvas, Recipe
+from pipeline.recipes.recipe import Canvas
 from pipeline.training import cache, cached
 from pipeline.training.cache import Result, run_tasks
 from pipeline.training.fingerprint import NETWORK, fingerprint, network_code
@@ -56,24 +55,6 @@ def test_each_row_is_predicted_by_the_model_that_did_not_see_it(arrays: Path) ->
         )
         assert result.test_probabilities.shape == (50, 10)
         np.testing.assert_allclose(result.test_probabilities.sum(axis=1), 1, atol=1e-5)
-
-
-def test_the_networks_take_a_recipe_s_variants_in_turn(arrays: Path) -> None:
-    hole: dict[str, Any] = {"cutout": 12}
-    plain = load_recipe("tiny").model_copy(update={"epochs": 1})
-    holes = plain.model_copy(update={"augmentation": Augmentation(**hole)})
-    plain = plain.model_copy(update={"augmentation": Augmentation()})
-    mixed = plain.model_copy(update={"variants": [{}, hole]})
-
-    def told(recipe: Recipe, **which: int) -> np.ndarray:
-        (result,), _ = run(task(recipe=recipe, **which))
-        return result.probabilities
-
-    for number, (recipe, other) in enumerate([(plain, holes), (holes, plain)]):
-        assert np.array_equal(told(mixed, fold=number), told(recipe, fold=number))
-        assert not np.array_equal(told(mixed, fold=number), told(other, fold=number))
-    repeated = told(mixed, fold=0, repeat=1)  # so a fold's repeats are of both kinds
-    assert np.array_equal(repeated, told(holes, fold=0, repeat=1))
 
 
 def test_changing_a_held_out_row_changes_no_weight(arrays: Path) -> None:
