@@ -44,7 +44,7 @@ NEEDED = (
 
 
 def parse_changes(given: list[str]) -> dict[str, Any]:
-    """`["train.epochs=16", "recipes=[mine]"]` as values by dotted key.
+    """`["train.epochs=12", "recipes=[mine]"]` as values by dotted key.
 
     Raises:
         UserError: one is not a known setting and a value.
@@ -53,7 +53,7 @@ def parse_changes(given: list[str]) -> dict[str, Any]:
     for each in given:
         key, equals, value = each.partition("=")
         if not equals:
-            raise UserError(f"{quoted(each)}: a change is a setting and a value: train.epochs=16")
+            raise UserError(f"{quoted(each)}: a change is a setting and a value: train.epochs=12")
         try:
             value_at(params, key)
             changes[key] = parse_yaml(value)
@@ -66,7 +66,7 @@ def parse_changes(given: list[str]) -> dict[str, Any]:
 
 
 def split_changes(text: str) -> list[str]:
-    """`"train.epochs=16 recipes=[a, b]"` in its parts; a list may have spaces.
+    """`"train.epochs=12 recipes=[a, b]"` in its parts; a list may have spaces.
 
     Raises:
         UserError: a quotation is not closed.
@@ -154,7 +154,7 @@ def experiment(name: str, changes: dict[str, Any]) -> int:
 def main(
     name: Annotated[str, typer.Argument(help="What to call it: small letters, digits, _ or -.")],
     changes: Annotated[
-        list[str] | None, typer.Argument(help="Settings, such as train.epochs=16 seed=1.")
+        list[str] | None, typer.Argument(help="Settings, such as train.epochs=12 seed=1.")
     ] = None,
     more: Annotated[str, typer.Option("--set", help="The same, in one text.")] = "",
     replace: Annotated[bool, typer.Option(help="Also if there is a result of that name.")] = False,

@@ -17,7 +17,7 @@ def one_task(
 ) -> Task:
     """The training of a recipe on all folds but one; a slice's predictions take one view."""
     shape = settings.competition.image_shape
-    if settings.preprocess.rows:  # eight views of all test rows take longer than its training
+    if settings.preprocess.rows:  # views of all test rows take longer than its training
         recipe = recipe.model_copy(update={"views": 1})
     return Task(
         name=name,

@@ -21,7 +21,7 @@ from support.project import REPOSITORY, run_here, small_params, write_project, w
 @pytest.mark.parametrize(
     ("change", "value"),
     [
-        ("train.epochs=16", {"train.epochs": 16}),
+        ("train.epochs=12", {"train.epochs": 12}),
         ("train.epochs=null", {"train.epochs": None}),
         ("recipes=[tiny, other]", {"recipes": ["tiny", "other"]}),
         ("tracking.uri=off", {"tracking.uri": "off"}),
@@ -34,8 +34,8 @@ def test_a_change_is_a_setting_and_a_yaml_value(
 
 
 def test_a_text_of_changes_may_have_lists_and_quotes(project: Path) -> None:
-    text = "train.epochs=16 recipes=[tiny, other] 'tracking.uri=http://a b'"
-    parts = ["train.epochs=16", "recipes=[tiny, other]", "tracking.uri=http://a b"]
+    text = "train.epochs=12 recipes=[tiny, other] 'tracking.uri=http://a b'"
+    parts = ["train.epochs=12", "recipes=[tiny, other]", "tracking.uri=http://a b"]
     assert split_changes(text) == parts
     assert split_changes("") == []
     with pytest.raises(UserError, match="SET=a='3: No closing quotation"):
@@ -46,7 +46,7 @@ def test_a_text_of_changes_may_have_lists_and_quotes(project: Path) -> None:
     ("change", "said"),
     [
         ("train.epoch=16", "'train.epoch': there is no such setting; did you mean train.epochs?"),
-        ("train.epochs", "a change is a setting and a value: train.epochs=16"),
+        ("train.epochs", "a change is a setting and a value: train.epochs=12"),
         ("train.epochs=[", "'[' is not a value"),
     ],
 )
