@@ -32,7 +32,7 @@ from pipeline.tuning.append_only import is_intact
 from pipeline.tuning.pruning import Kind
 from pipeline.tuning.study import NUMBER, Study, direction, without_warnings
 
-# Wilcoxon's test of a few folds cannot reach small p values: with five, none under 0.0625. At this
+# Wilcoxon's test of a few folds cannot reach small p values: after three, none under 0.125. At this
 # one a trial that loses each of its first three folds to the best trial is pruned.
 PRUNE_P = 0.13
 
