@@ -87,11 +87,11 @@ def main(
     name = settings.competition.name
     changes = [*(change or []), *split_changes(more)]
     runs = {deal: run_on(name, deal, changes, f"deal-{deal}") for deal in deals}
+    twice = [*changes, "train.repeats=2"]
+    both = run_on(name, deals[0], twice, f"deal-{deals[0]}-twice")
     table, mean, error = report(ROWS, {deal: run.scores for deal, run in runs.items()})
     console.print(table)
     say(f"mean difference {mean:+.5f}, standard error {error:.5f}")
-    twice = [*changes, "train.repeats=2"]
-    both = run_on(name, deals[0], twice, f"deal-{deals[0]}-twice")
     networks = both.params["preprocess"]["folds"]  # its competition's file is gone already
     worth, uncertain = averaging(runs[deals[0]].correct, both.correct, networks)
     left, error = mean - worth, math.hypot(error, uncertain)
