@@ -52,11 +52,17 @@ def params() -> dict[str, Any]:
     return small_params()
 
 
+def _forget_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what a run sets for its stages: a test before may have announced one."""
+    for name in ("DVC_ROOT", "PIPELINE_EXECUTION"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any]) -> Path:
     """An empty project with the tiny recipe, as the working directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
+    _forget_runs(monkeypatch)
     write_project(tmp_path, params)
     return tmp_path
 
@@ -96,5 +102,5 @@ def finished(finished_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """A copy of that project, as the working directory."""
     shutil.copytree(finished_once, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
+    _forget_runs(monkeypatch)
     return tmp_path
