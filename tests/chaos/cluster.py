@@ -73,11 +73,14 @@ class Machines:
 
     project: Project
     family: list[psutil.Process] = field(default_factory=list)
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, where: str, *command: str, prefix: tuple[str, ...] = ()) -> Any:
         """Start a command on a machine."""
         inside = (*prefix, "ip", "netns", "exec", SPACES[where])
-        return self.project.start(*command, prefix=inside)
+        process = self.project.start(*command, prefix=inside)
+        self.started.append(process)  # to the end: one that is dropped while it runs is warned of
+        return process
 
     def run(self, where: str, *command: str) -> tuple[int, str]:
         """Run a command on a machine to its end; its exit code, and what it printed."""
@@ -205,6 +208,8 @@ def end_processes(found: Machines) -> None:
         with contextlib.suppress(psutil.Error):
             process.kill()
     found.project.end_all()
+    for each in found.started:
+        each.wait(30)
     if alive and sys.exc_info()[0] is None:
         raise FailedError(f"left running: {[each.pid for each in alive]}")
 
