@@ -45,8 +45,9 @@ def run(folder: Path, line: str) -> str:
         for each in process.stdout:
             printed += each
             if "http://127.0.0.1" in each:
-                # To the command alone: make itself would end with an error.
-                (command,) = psutil.Process(process.pid).children()
+                # To the command alone: make and its shell would end with an error.
+                started = psutil.Process(process.pid).children(recursive=True)
+                (command,) = (each for each in started if "pipeline" in each.cmdline())
                 command.send_signal(signal.SIGINT)
                 break
     rest, _ = process.communicate(timeout=300)
