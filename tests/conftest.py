@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from pipeline.provenance.revision import EXECUTION
 from support.project import (
     REPOSITORY,
     TINY,
@@ -54,7 +55,7 @@ def params() -> dict[str, Any]:
 
 def _forget_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without what a run sets for its stages: a test before may have announced one."""
-    for name in ("DVC_ROOT", "PIPELINE_EXECUTION"):
+    for name in ("DVC_ROOT", EXECUTION):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -43,8 +43,8 @@ def about_kills(rows: Rows) -> str:
     late = sum(row.get("hit") == "too late" for row in kills)
     waited = sum(bool(row.get("waited")) for row in kills)
     return (
-        f"Epochs of a fold trained twice after a kill, at the most: {most}. Kills that came too late, after "
-        f"the stage had ended: {late}. Reruns that waited for an orphan: {waited}."
+        f"Epochs of a fold trained twice after a kill, at the most: {most}. Kills that came too "
+        f"late, after the stage had ended: {late}. Reruns that waited for an orphan: {waited}."
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.hardware import tf
-from pipeline.network.augment import augment, mixup
+from pipeline.network.augment import augment, mixup, view
 from pipeline.recipes.recipe import Augmentation
 from support.project import digits
 
@@ -38,6 +38,20 @@ def test_each_range_changes_each_image_by_its_own_draw(ranges: dict[str, float])
     assert np.abs(twice[0] - twice[1]).max() > 10
     assert np.array_equal(twice, augmented(np.concatenate([image, image]), **ranges))
     assert not np.array_equal(twice, augmented(np.concatenate([image, image]), SEED + 1, **ranges))
+
+
+def test_two_views_in_a_row_are_opposites_and_pairs_differ() -> None:
+    images = digits(4)[0].astype(np.float32)
+    ranges = Augmentation(rotation_range=20, width_shift_range=0.2)  # in a mirror their opposites
+
+    def seen(number: int, images: np.ndarray) -> np.ndarray:
+        return view(tf.constant(images), tf.constant(number, tf.int64), ranges).numpy()
+
+    for first in (0, 2):
+        mirrored = seen(first + 1, images[:, :, ::-1])[:, :, ::-1]
+        np.testing.assert_allclose(seen(first, images), mirrored, atol=0.1)
+        assert np.abs(seen(first, images) - seen(first + 1, images)).max() > 10
+    assert np.abs(seen(0, images) - seen(2, images)).max() > 10
 
 
 def test_a_shift_goes_no_further_than_its_range() -> None:

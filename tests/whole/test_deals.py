@@ -2,22 +2,17 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from support.checkout import copy_checkout, run
-from support.project import REPOSITORY
+from support.project import small_params
 
 pytestmark = pytest.mark.slow
 
 
 def test_splits_are_compared_and_averaging_is_taken_off(tmp_path: Path) -> None:
-    params: dict[str, Any] = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    params["recipes"] = ["tiny"]
-    params["preprocess"]["folds"] = 2
-    folder = copy_checkout(tmp_path / "checkout", params)
+    folder = copy_checkout(tmp_path / "checkout", small_params(tracking={"uri": None}))
     pipeline = (sys.executable, "-m", "pipeline")
     said = run(folder, *pipeline, "deals", "1", "2", "-S", "train.epochs=2")
     end = said[said.index("mean difference") :]

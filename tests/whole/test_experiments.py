@@ -1,24 +1,19 @@
 """DVC's experiments, in place, in a folder of their own and from the queue: a tree each in MLflow."""
 
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pytest
-import yaml
 from mlflow.tracking import MlflowClient
 
 from support.checkout import commit, copy_checkout, run
-from support.project import REPOSITORY
+from support.project import small_params
 
 pytestmark = pytest.mark.slow
 
 
 def test_each_experiment_is_a_tree_of_its_own(tmp_path: Path) -> None:
-    params: dict[str, Any] = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    params["recipes"] = ["tiny"]
-    params["preprocess"]["folds"] = 2
-    folder = copy_checkout(tmp_path / "checkout", params)
+    folder = copy_checkout(tmp_path / "checkout", small_params(tracking={"uri": None}))
     run(folder, "dvc", "repro")
     commit(folder)
     run(folder, "dvc", "exp", "run", "--temp", "--name", "aside", "-S", "train.epochs=12")
