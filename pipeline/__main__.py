@@ -29,9 +29,9 @@ STEPS, RUN, LOOK, CHECK, MEASURE, CLUSTER = (
     "Train on more machines",
 )
 COMMANDS = {
-    "download": Command(STEPS, "download", "Get the competition's CSV files."),
-    "preprocess": Command(STEPS, "preprocess", "Check the CSV files and turn them into arrays."),
-    "tune": Command(STEPS, "tune", "Run the Optuna study of each recipe."),
+    "download": Command(STEPS, "download", "Get the competition's files."),
+    "preprocess": Command(STEPS, "preprocess", "Check the files and turn them into arrays."),
+    "tune": Command(STEPS, "tune", "Run the Optuna study of a recipe."),
     "train": Command(STEPS, "train", "Train a recipe on every fold."),
     "ensemble": Command(STEPS, "ensemble", "Blend the recipes; draw the pictures."),
     "submission": Command(STEPS, "submission", "Write, check and score the submission file."),

@@ -14,7 +14,9 @@ LOCKS = CACHE / "locks"
 
 @contextmanager
 def locked(name: str, doing: str) -> Iterator[float]:
-    """Hold the lock `name`; wait, and say so, while another process holds it. The seconds waited.
+    """Hold the lock `name`; wait, and say so, while another process holds it.
+
+    Yields the seconds waited.
 
     The system releases a lock with the process that held it, so a kill leaves none behind.
 

@@ -36,10 +36,16 @@ EXPERIMENTS = ROOT / "experiments/tries"  # the folder of each experiment of `ma
 
 def dvc_objects() -> Path:
     """Where DVC keeps files, and folders' lists, by their MD5; to ask DVC itself takes a second."""
-    read = configparser.ConfigParser(interpolation=None)
-    read.read([".dvc/config", ".dvc/config.local"])
-    cache = read.get("cache", "dir", fallback="cache").strip("\"'")
-    return Path(".dvc", cache, "files/md5")
+    from dvc.dirs import global_config_dir, system_config_dir
+
+    above = [Path(folder, "config") for folder in (system_config_dir(), global_config_dir())]
+    cache = Path(".dvc/cache")
+    for path in (*above, Path(".dvc/config"), Path(".dvc/config.local")):
+        read = configparser.ConfigParser(interpolation=None)
+        read.read(path)
+        if said := read.get("cache", "dir", fallback="").strip("\"'"):
+            cache = path.parent / Path(said).expanduser()
+    return cache / "files/md5"
 
 
 def dvc_object(objects: Path, md5: str) -> Path:

@@ -1,1 +1,1 @@
-"""Measurements: accuracy as published, speed, tuning, CSV reading, other deals."""
+"""Measurements: accuracy as published, speed, tuning, CSV reading, memory, scale."""

@@ -124,7 +124,7 @@ class Trained(Result):
     run_key: str  # finds the run in MLflow
     epochs: int
     precision: str
-    kernels: str = "faster"  # as results from before it was chosen
+    kernels: str = "faster"  # what older results, which do not say, were trained by
     machine: Machine
 
     @property

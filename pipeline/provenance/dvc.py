@@ -136,7 +136,7 @@ def fetch(commit: str) -> None:
     try:
         with Repo() as repo:
             if repo.config["core"].get("remote"):
-                repo.fetch(revs=[commit])
+                repo.fetch(revs=[commit], workspace=False)
     except DvcException as error:
         raise UserError(f"DVC: {first_line(error)}") from None
 

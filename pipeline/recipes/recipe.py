@@ -54,6 +54,12 @@ class Augmentation(Frozen):
     cutout_share: float = Field(1.0, ge=0, le=1, description="of the images that have it")
     mixup_alpha: float = Field(0.0, ge=0, le=100, description="of the Beta distribution; 0: none")
 
+    @property
+    def moves(self) -> bool:
+        """Whether images are turned, sheared, zoomed or shifted: what a view is made of."""
+        turned = self.rotation_range or self.shear_range or self.zoom_range
+        return bool(turned or self.width_shift_range or self.height_shift_range)
+
     @model_validator(mode="after")
     def _elastic_fills_with_nothing(self) -> "Augmentation":
         if self.elastic_alpha and self.fill_mode != "constant":
@@ -152,6 +158,15 @@ class Recipe(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _views_differ(self) -> "Recipe":
+        if self.views > 1 and not self.augmentation.moves:
+            raise ValueError(
+                f"views: {self.views} of an image differ by rotation, shear, zoom and shift; give "
+                f"the augmentation one of them, or leave views out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _rates_are_not_negative(self) -> "Recipe":
         for key, value in flatten(self.optimizer).items():
             if isinstance(value, int | float) and value < 0:
@@ -167,11 +182,7 @@ class Recipe(Frozen):
                 for values in search.conditions(above):
                     value_at(with_values(plain, values), key)
             except ValueError as error:
-                moved = (
-                    "; layers are counted from 0, and one that was added or removed moves those "
-                )
-                moved += "after it: correct this key, or leave it out"
-                hint = moved if key.startswith("layers.") else ""
+                hint = MOVED if key.startswith("layers.") else ""
                 raise ValueError(f"search: {error}{hint}") from None
         self.own_choices()
         return self

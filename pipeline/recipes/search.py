@@ -10,8 +10,8 @@ from pipeline.base.frozen import Frozen
 if TYPE_CHECKING:  # a served model has recipes, and needs no Optuna
     from optuna.trial import BaseTrial
 
-APPLICATION = "Application"  # another: a network of keras.applications, by name
 RESIDUAL = "Residual"  # a word of a recipe's layers that is ours: its input plus its layers
+APPLICATION = "Application"  # another: a network of keras.applications, by name
 Plain = None | bool | int | float | str  # what Optuna keeps of a categorical choice
 
 

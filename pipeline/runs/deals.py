@@ -22,7 +22,7 @@ from pipeline.evaluation.scores import beyond_chance, difference_error
 from pipeline.provenance.history import Result, result
 from pipeline.runs.experiment import experiment, parse_changes, split_changes
 
-ROWS = (42_000, 28_000)  # of train and test
+TEST_ROWS = 28_000
 
 
 def run_on(competition: str, deal: int, changes: list[str], name: str) -> Result:
@@ -32,7 +32,10 @@ def run_on(competition: str, deal: int, changes: list[str], name: str) -> Result
     write_yaml(path, described)
     try:
         values = [*changes, "tune.trials=0", f"competition={path.stem}"]
-        if experiment(name, parse_changes(values)):
+        code = experiment(name, parse_changes(values))
+        if code == 130:
+            raise KeyboardInterrupt
+        if code:
             raise UserError(f"the run on deal {deal} failed; its own message is above")
     finally:
         path.unlink()
@@ -86,10 +89,11 @@ def main(
         raise UserError("only the embedded competition, digit-recognizer, can be split again")
     name = settings.competition.name
     changes = [*(change or []), *split_changes(more)]
-    runs = {deal: run_on(name, deal, changes, f"deal-{deal}") for deal in deals}
-    twice = [*changes, "train.repeats=2"]
+    once, twice = ([*changes, f"train.repeats={count}"] for count in (1, 2))
+    runs = {deal: run_on(name, deal, once, f"deal-{deal}") for deal in deals}
     both = run_on(name, deals[0], twice, f"deal-{deals[0]}-twice")
-    table, mean, error = report(ROWS, {deal: run.scores for deal, run in runs.items()})
+    rows = len(both.correct), TEST_ROWS
+    table, mean, error = report(rows, {deal: run.scores for deal, run in runs.items()})
     console.print(table)
     say(f"mean difference {mean:+.5f}, standard error {error:.5f}")
     networks = both.params["preprocess"]["folds"]  # its competition's file is gone already

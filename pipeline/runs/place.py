@@ -58,7 +58,8 @@ def _bring(found: Result, lock: bytes) -> None:
     if lacking():
         dvc.fetch(found.commit)
     if missing := lacking():
-        edited = " ".join([str(PARAMS), *map(str, map(recipe_path, found.recipes))])
+        recipes = map(recipe_path, found.recipes)
+        edited = " ".join(map(str, [PARAMS, found.competition, *recipes]))
         raise UserError(
             f"DVC's cache no longer has {missing[0]} of {found.name} (`dvc gc` removes what is not "
             f"in place); nothing was changed. `git restore --source={found.commit[:10]} {edited}` "
