@@ -1,6 +1,12 @@
 # Each target does its own set-up, in .venv, the first time; a second call installs nothing.
 # Variables are given on the command line, `make ui PORT=5001`; those of the shell are not read: a
 # PORT, NAME or DATABASE there is for something else (WSL sets NAME).
+# What a user gives reaches commands through the environment: the shell never runs a part of it. Said
+# before the first $(shell), which make 4.4 gives all that is exported, expanded.
+GIVEN := PORT BEST SEEDS DEALS QUICK NETWORKS KILLS SEED RECIPE RECIPES TRIALS ONLY NAME SET MESSAGE \
+  FORCE ROW DATABASE ARTIFACTS HEAD TOKEN SLOTS
+$(foreach name,$(GIVEN),$(eval export GIVEN_$(name) = $$(value $(name))))
+unexport $(GIVEN)
 PYTHON := python3
 PORT := 5000
 SEEDS := 1
@@ -34,11 +40,6 @@ DATABASE := postgresql://mlflow@127.0.0.1/mlflow
 ARTIFACTS :=
 RECIPES :=
 BIN := .venv/bin
-# What a user gives reaches commands through the environment: the shell never runs a part of it.
-GIVEN := PORT BEST SEEDS DEALS QUICK NETWORKS KILLS SEED RECIPE RECIPES TRIALS ONLY NAME SET MESSAGE \
-  FORCE ROW DATABASE ARTIFACTS HEAD TOKEN SLOTS
-$(foreach name,$(GIVEN),$(eval export GIVEN_$(name) = $$(value $(name))))
-unexport $(GIVEN)
 # Compiled at once: TensorFlow is then imported in 4 s instead of 11, also where Python may not write.
 INSTALL = uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r
 export PATH := $(abspath $(BIN)):$(PATH)

@@ -146,7 +146,7 @@ def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
     for left in parent.glob(f"{prefix}*"):
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix=prefix) as name:
-        yield Path(name)
+        yield parent / Path(name).name  # since Python 3.12 the name is absolute
 
 
 @contextlib.contextmanager

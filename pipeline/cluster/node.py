@@ -123,7 +123,8 @@ def _why(said: str, log: Path) -> str:
         return "the cluster has another token; copy ~/.ray/auth_token of its head, TOKEN=that file"
     if "ersion mismatch" in said:
         start = said.index("ersion mismatch") - 1
-        return " ".join(said[start:].split("\n\n")[0].split())[:300]
+        what = " ".join(said[start:].split("\n\n")[0].split())[:300]
+        return f"{what}; all machines of a cluster need the same"
     lines = [line for line in said.splitlines() if line.strip()]
     return f"Ray did not start: {lines[-1].strip() if lines else 'it said nothing'}; see {log}"
 

@@ -31,6 +31,7 @@ def change(project: Path, **changes: Any) -> None:
         ({"split": {"digits": "other"}}, "split.digits: Input should be 'competition' or 'mnist'"),
         ({"augmentation": {"rotate": 3}}, "augmentation.rotate: unknown key"),
         ({"augmentation": {"zoom_range": 1.5}}, "augmentation.zoom_range: Input should be less"),
+        ({"views": 4, "augmentation": {"horizontal_flip": True}}, "views: 4 of an image differ by"),
         (
             {"search": {"batchsize": {"int": {"low": 1, "high": 2}}}},
             "batchsize: there is no such key",

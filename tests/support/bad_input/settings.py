@@ -108,7 +108,6 @@ RECIPE_CASES = [
     recipe_case("canvas", {"height": 56, "width": 10_000_000}, "canvas.width: Input should be less than or equal to 1024"),
     recipe_case("loss", None, "loss: Input should be a valid dictionary, not None"),
     recipe_case("views", 0, "views: Input should be greater than or equal to 1, not 0"),
-    recipe_case("views", 4, "views: 4 of an image differ by rotation, shear, zoom and shift; give"),
 ]  # fmt: skip
 
 
