@@ -14,9 +14,9 @@ from pipeline.benchmarks.table import END, START, write_tables
 from pipeline.data.arrays import load_data
 from pipeline.data.results import Scores
 from pipeline.network.way import OURS
+from pipeline.provenance.stage import stage_seconds
 from pipeline.recipes.files import load_recipe
 from pipeline.recipes.recipe import Split
-from pipeline.provenance.stage import stage_seconds
 from pipeline.runs.deals import averaging, report
 
 
