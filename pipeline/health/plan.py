@@ -162,7 +162,7 @@ def show(works: list[Work]) -> None:
     """Say what will be done, and how long it takes; note it for the stages' time left."""
     known = sum(work.seconds or 0.0 for work in works)
     more = "" if all(work.seconds for work in works) else ", and what cannot be estimated yet"
-    say(f"To do, about {duration(known)} on this machine{more}:")
+    say(f"To do, about {duration(known)}{more}:")
     for work in works:
         about = duration(work.seconds) if work.seconds else "?"
         say(f"  {work.stage:<18} {about:>8}  {work.what}")
