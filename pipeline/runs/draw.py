@@ -89,12 +89,12 @@ def main(
             f"port {port} is in use; choose another: `make draw PORT={port + 1}`"
         ) from None
     page = f"http://127.0.0.1:{server.server_port}/"
-    say(f"draw a digit, on this machine only, until Ctrl-C: {page}")
-    sys.stdout.flush()
-    if browser:
-        webbrowser.open(page)
     interruptible()
     try:
+        say(f"draw a digit, on this machine only, until Ctrl-C: {page}")
+        sys.stdout.flush()
+        if browser:
+            webbrowser.open(page)
         server.serve_forever()
     except KeyboardInterrupt:
         server.server_close()

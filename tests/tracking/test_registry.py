@@ -33,7 +33,8 @@ from pipeline.network.inputs import network_inputs
 from pipeline.network.predict import predict
 from pipeline.recipes.recipe import Recipe
 recipe = Recipe(description="", layers=["Flatten"], loss="Loss", optimizer="SGD", batch_size=1,
-                epochs=1, canvas={"height": 30, "width": 30}, normalize={"deskew": True}, views=2)
+                epochs=1, canvas={"height": 30, "width": 30}, normalize={"deskew": True}, views=2,
+                augmentation={"rotation_range": 10})
 model = keras.Sequential([keras.Input((30, 30, 1)), keras.layers.Rescaling(1), keras.layers.Flatten(),
                           keras.layers.Dense(10, "softmax")])
 images = network_inputs(np.zeros((3, 28, 28, 1), np.uint8), np.arange(3), recipe, 0)
