@@ -115,7 +115,7 @@ class Project:
                     found.append(process)
         return found
 
-    def settle(self, seconds: float = 15.0) -> None:
+    def settle(self, seconds: float = 30.0) -> None:
         """Wait for every process to end, such as the one that brings to MLflow what is left."""
         deadline = time.monotonic() + seconds
         while left := self.processes():
