@@ -167,7 +167,7 @@ test-browser: setup  ## Open a run's report and the MLflow UI in Chromium; post 
 test-docs: setup  ## Write the tables in docs/ and tests/snapshots/ that the slow tests check
 	@python -m pytest -q -n0 -m "not browser" --write-docs tests/health/test_bad_input.py tests/kaggle
 
-chaos: setup  ## Break the real pipeline on a slice, hours, resumable; ONLY=rot, NAME=one again
+chaos: setup  ## Break the real pipeline on a slice, two hours, resumable; ONLY=rot, NAME=one again
 	@PYTHONPATH=tests python -m chaos --kills "$$GIVEN_KILLS" --seed "$$GIVEN_SEED" \
 	  $${GIVEN_ONLY:+--only "$$GIVEN_ONLY"} --name "$$GIVEN_NAME"
 
