@@ -1,9 +1,11 @@
 """What every stage does around its own work: its lock, its inputs checked, its time noted."""
 
 import os
+import signal
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from threading import Thread
 
 import psutil
 
@@ -26,6 +28,7 @@ def stage(name: str) -> Iterator[list[float]]:
     Raises:
         UserError: an input is not what the stage before wrote.
     """
+    _end_with_the_queue()
     with locked(name, f"running {name}") as waited:
         check_inputs()
         found_done: list[float] = []
@@ -33,6 +36,30 @@ def stage(name: str) -> Iterator[list[float]]:
     began = float(os.environ.get(RESTARTED) or psutil.Process().create_time())  # imports too
     seconds = time.time() - began - waited + sum(found_done)
     write_json(SECONDS / f"{name}.json", round(seconds, 1))
+
+
+def _end_with_the_queue() -> None:
+    """End this process with the one of DVC's queue that started it, if one did.
+
+    `dvc queue kill` and `dvc queue stop --kill` end that one alone; nobody would see the stage go
+    on. What it has finished is kept.
+    """
+    above = psutil.Process().parents()
+    of_queue = next((each for each in above if "exec-run" in _words(each)), None)
+
+    def watch(process: psutil.Process) -> None:
+        process.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if of_queue:
+        Thread(target=watch, args=[of_queue], daemon=True).start()
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # another user's, or ended
+        return []
 
 
 def stage_seconds(recipes: Iterable[str]) -> dict[str, float | None]:

@@ -1,12 +1,16 @@
 """DVC's experiments, in place, in a folder of their own and from the queue: a tree each in MLflow."""
 
+import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import mlflow
+import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
-from support.checkout import commit, copy_checkout, run
+from support.checkout import commit, copy_checkout, environment, run
 from support.project import small_params
 
 pytestmark = pytest.mark.slow
@@ -43,3 +47,37 @@ def test_each_experiment_is_a_tree_of_its_own(tmp_path: Path) -> None:
     assert len(linked.data.tags["reused_from"]) == 32  # it blended what the first had trained
     shown = run(folder, "dvc", "exp", "show", "--csv")
     assert all(name in shown for name in ("aside", "queued"))
+
+
+def wait_until(folder: Path, count: int, present: bool) -> None:
+    """Wait for so many processes that train in a folder, or for none."""
+    until = time.monotonic() + 90
+    while (len(trainings(folder)) >= count) != present:
+        assert time.monotonic() < until, f"{trainings(folder)} train"
+        time.sleep(0.2)
+
+
+def trainings(folder: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cmdline()[-3:] == ["pipeline", "train", "tiny"]:
+                found += [process] if str(folder) in process.cwd() else []
+    return found
+
+
+def test_a_queue_that_is_killed_trains_no_more(tmp_path: Path) -> None:
+    folder = copy_checkout(tmp_path / "checkout", small_params())
+    commit(folder)
+    for name, epochs in (("one", 5000), ("two", 5001)):
+        change = f"train.epochs={epochs}"
+        run(folder, "dvc", "exp", "run", "--queue", "--name", name, "-S", change)
+    # Not by `run`: the workers would hold its pipe open.
+    command, nowhere = ["dvc", "queue", "start", "-j", "2"], subprocess.DEVNULL
+    subprocess.run(
+        command, cwd=folder, env=environment(folder), stdout=nowhere, stderr=nowhere, check=True
+    )
+    wait_until(folder, 2, present=True)
+    run(folder, "dvc", "queue", "stop", "--kill")
+    wait_until(folder, 1, present=False)
+    assert "Running" not in run(folder, "dvc", "queue", "status")
