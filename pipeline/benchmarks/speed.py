@@ -211,11 +211,11 @@ def learned_rows(recipe: Recipe, rows: int) -> int:
 
     Not counted: a canvas, several networks, and that MNIST's own split has 60,000 rows.
     """
-    split = recipe.split
+    split, held_out = recipe.split, 0.0
     if split.folds:
         held_out = 1 / split.folds
-    else:
-        held_out = split.holdout or 0.0 if split.holdout_of == "train" else 0.0
+    elif split.holdout and split.holdout_of == "train":
+        held_out = split.holdout
     return round(rows * (1 - held_out) * (1 - (recipe.validation or 0.0)))
 
 
@@ -223,8 +223,9 @@ def beside_a_run(settings: Settings, recipe: Recipe, rows: int, found: dict[str,
     """How long stock Keras takes for one network as published, and the run in place beside it."""
     seconds = recipe.epochs * learned_rows(recipe, rows) / found["stock_images_per_second"]
     text = f"one network of it takes stock Keras {duration(seconds)}"
-    known = [each for each in stage_seconds(settings.recipes).values() if each is not None]
-    if settings.scope or len(known) < len(stage_seconds(settings.recipes)):
+    stages = stage_seconds(settings.recipes).values()
+    known = [each for each in stages if each is not None]
+    if settings.scope or len(known) < len(stages):
         return text
     taken = sum(known)
     share = taken / seconds

@@ -22,8 +22,8 @@ def stage(name: str) -> Iterator[list[float]]:
     The block gets a list for seconds of work that it found done, such as folds in the cache: the
     time noted is that of the result, not of the last look at it.
 
-    Killing dvc alone leaves its stage running, and a second dvc may start beside it. An experiment
-    in a temporary directory shares the cache of finished folds, and so the lock.
+    Killing `dvc repro` alone leaves its stage running, and a second may start beside it. An
+    experiment in a temporary directory shares the cache of finished folds, and so the lock.
 
     Raises:
         UserError: an input is not what the stage before wrote.
