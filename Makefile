@@ -30,7 +30,7 @@ GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo 1)
 ifeq ($(value GPU),1)
 BEST := recipes=[residual,compact,compact_cutout] preprocess.folds=10 tune.trials=0
 else
-BEST := recipes=[compact,compact_deskewed,compact_stretched] tune.trials=0
+BEST := recipes=[compact,compact_cutout,compact_deskewed,compact_stretched] preprocess.folds=6 tune.trials=0
 endif
 HEAD :=
 SLOTS :=
