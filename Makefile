@@ -26,7 +26,8 @@ ROW := 1
 # CUDA's libraries: 1 installs them, 0 does not; by itself where a GPU answers.
 GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo 1)
 # What `make best` changes in params.yaml. A fold that any run has finished is not trained again. On a
-# GPU ten of the published residual network join in, forty times the arithmetic of compact.
+# GPU: ten folds each of the published residual network (forty times the arithmetic of compact) and
+# of two kinds of compact.
 ifeq ($(value GPU),1)
 BEST := recipes=[residual,compact,compact_cutout] preprocess.folds=10 tune.trials=0
 else
@@ -94,7 +95,7 @@ back: setup  ## Return to the result before
 best: setup  ## The long run, resumable, in a folder apart; then: make take NAME=best
 	@python -m pipeline try best --replace --set "$$GIVEN_BEST"
 
-deals: setup  ## Is CV honest? The pipeline on other splits of the digits; QUICK="train.epochs=6"
+deals: setup  ## Is CV honest? The pipeline on other splits of the digits; DEALS="1 2" QUICK="train.epochs=6"
 	@python -m pipeline check
 	@set -f; python -m pipeline deals $$GIVEN_DEALS --set "$$GIVEN_QUICK"
 
@@ -164,8 +165,9 @@ test-browser: setup  ## Open a run's report and the MLflow UI in Chromium; post 
 	@$(INSTALL) requirements/browser.txt
 	@python -m pytest -q -n0 -m browser
 
-test-docs: setup  ## Write the tables in docs/ and tests/snapshots/ that the slow tests check
-	@python -m pytest -q -n0 -m "not browser" --write-docs tests/health/test_bad_input.py tests/kaggle
+test-docs: setup  ## Write what tests compare: docs/kaggle.md, tests/snapshots/, keras_words.json
+	@python -m pytest -q -n0 -m "not browser" --write-docs tests/health/test_bad_input.py tests/kaggle \
+	  tests/recipes/test_keras_words.py
 
 chaos: setup  ## Break the real pipeline on a slice, two hours, resumable; ONLY=rot, NAME=one again
 	@PYTHONPATH=tests python -m chaos --kills "$$GIVEN_KILLS" --seed "$$GIVEN_SEED" \
