@@ -102,7 +102,8 @@ def _speed(settings: Settings) -> Iterator[Finding]:
     shape, classes = settings.competition.image_shape, len(known_classes())
     for name in settings.recipes:
         speeds = known_speeds(speed_file(load_recipe(name), shape, classes))
-        told = in_words(speeds) if speeds else "not measured yet; `make repro` does, in seconds, where there is no GPU"
+        unknown = "not measured yet; without a GPU `make repro` does, in seconds"
+        told = in_words(speeds) if speeds else unknown
         yield "speed", GOOD if speeds else ASIDE, f"{name}: {told}"
     if seconds := from_nothing(settings):
         yield "time", GOOD, f"`make repro` from nothing takes about {duration(seconds)}"
