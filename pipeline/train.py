@@ -1,5 +1,6 @@
 """Step 4, one a recipe: k folds -> experiments/train/<recipe>/, with out-of-fold probabilities."""
 
+from statistics import median
 from typing import Annotated, Any
 
 import numpy as np
@@ -33,7 +34,7 @@ from pipeline.training.machine import machines
 from pipeline.training.outputs import FILES, model_name, write_results
 from pipeline.training.progress import Progress, later_seconds
 from pipeline.training.side_by_side import Team
-from pipeline.training.speed import way_in_words
+from pipeline.training.speed import note_speed, way_in_words
 
 LOGGED = {"cv_accuracy", "cv_accuracy_std", "cv_score", "seconds"}
 
@@ -82,6 +83,8 @@ def train_all(
             right = int(right_rows(result, data.train_labels).sum())
             progress.finished(task, rows - right, rows, told(settings, result, data))
             runs.finished(task, result)
+    if runs.speeds and not settings.scope and settings.compute.engine == "local":
+        note_speed(tasks[0], data.train_images.shape[1:], median(runs.speeds))
     return results, [seconds / at_once for seconds in runs.found_done]
 
 
@@ -101,6 +104,7 @@ class FoldRuns:
         self.settings, self.parent, self.data = settings, parent, data
         self.open: dict[str, Run] = {}
         self.found_done: list[float] = []  # seconds of the networks that were in the cache
+        self.speeds: list[float] = []  # images a second of the others
 
     def epoch(self, task: Task, history: list[Epoch]) -> None:
         """Log an epoch that has ended; with the first of this process, those before it."""
@@ -124,6 +128,8 @@ class FoldRuns:
         seconds = sum(row["seconds"] for row in result.history)
         learned = (len(self.data.train_labels) - rows) * len(result.history)
         times = {"fold_seconds": result.seconds, "images_per_second": learned / seconds}
+        if known:
+            self.speeds.append(times["images_per_second"])
         run.log_metrics({"fold_accuracy": right, "fold_errors": errors(right, rows)} | times)
         network = member(self.settings, task.name, task.recipe, ["network"])
         example = np.asarray(self.data.train_images[result.held_out[:2]])

@@ -16,7 +16,7 @@ from pipeline.data.arrays import known_classes
 from pipeline.network.way import FASTER, Way
 from pipeline.recipes.files import load_recipe
 from pipeline.recipes.recipe import Recipe
-from pipeline.training.speed import OF_TRAINING, fastest, known_speeds, speed_file
+from pipeline.training.speed import OF_TRAINING, fastest, known_speeds, noted_speed, speed_file
 
 # Seconds of a stage of the embedded digits, where it has not run yet: 2 cores, Intel Xeon 6/207.
 USUAL = {"download": 5.0, "preprocess": 6.0, "tune": 1.0, "ensemble": 14.0, "submission": 6.0}
@@ -55,9 +55,14 @@ def from_nothing(settings: Settings) -> float | None:
     return sum(work.seconds or 0.0 for work in works)
 
 
+def any_trained() -> bool:
+    """Whether there are trained networks that a run may find; it looks once its data is there."""
+    return any(CACHE.glob("*/done.json"))
+
+
 def _cached() -> dict[str, int]:
     """How many of each recipe's networks are trained already; those of an interrupted run."""
-    if not any(CACHE.glob("*/done.json")):
+    if not any_trained():
         return {}
     command = [sys.executable, "-m", "pipeline", "cached"]  # TensorFlow takes seconds, and memory
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
@@ -72,13 +77,17 @@ def _all_known(settings: Settings) -> bool:
 
 
 def _speed(settings: Settings, recipe: Recipe) -> float | None:
-    """Training images a second of one network, in the way that will be taken."""
+    """Training images a second of each network, those beside it training too: as in the last run,
+    else by what was measured, which something else may have slowed."""
     shape, classes = settings.competition.image_shape, len(known_classes())
-    speeds = known_speeds(speed_file(recipe, shape, classes))
+    path = speed_file(recipe, shape, classes)
+    speeds = known_speeds(path)
     if speeds is None:
         return None
     wanted = settings.train.precision
-    return speeds.get(fastest(speeds) if wanted == "auto" else Way(wanted, FASTER))
+    way = fastest(speeds) if wanted == "auto" else Way(wanted, FASTER)
+    beside = SIDE_BY_SIDE if _at_once(settings) > 1 else 1.0
+    return noted_speed(path, way) or speeds.get(way, 0.0) * beside or None
 
 
 def _work(
@@ -124,7 +133,7 @@ def _training(
     views = 1 if settings.preprocess.rows else recipe.views
     images = epochs * learned + (test + train // folds) * views * OF_TRAINING
     rounds = math.ceil((networks - cached) / min(_at_once(settings), networks))
-    return Work(stage, what, START + rounds * images / (speed * _alone(settings)))
+    return Work(stage, what, START + rounds * images / speed)
 
 
 def _tuning(settings: Settings, stage: str, name: str) -> Work:
@@ -137,17 +146,12 @@ def _tuning(settings: Settings, stage: str, name: str) -> Work:
         return Work(stage, what, None)
     epochs = settings.tune.epochs or recipe.epochs
     images = epochs * rows * (folds - 1) / folds + rows / folds * recipe.views * OF_TRAINING
-    each = images / speed / _alone(settings) + 1.0
+    each = images / speed + 1.0
     return Work(stage, what, START + settings.tune.trials * folds * each / _at_once(settings))
 
 
 def _at_once(settings: Settings) -> int:
     return settings.compute.workers or cores()
-
-
-def _alone(settings: Settings) -> float:
-    """A network's speed, as a share of what it has where no other is trained."""
-    return SIDE_BY_SIDE if _at_once(settings) > 1 else 1.0
 
 
 def _last(stage: str) -> float | None:

@@ -2,17 +2,31 @@
 
 from pipeline.base.console import say
 from pipeline.base.paths import EXPERIMENT
-from pipeline.base.settings import load_settings
+from pipeline.base.settings import Settings, load_settings
 from pipeline.health import check
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
+
+
+def run_stages(settings: Settings, stages: list[str]) -> int:
+    """Say what is to do and how long it takes, and do it; the exit code, see `dvc.reproduce`."""
+    from pipeline.health.plan import any_trained, plan, show
+    from pipeline.provenance import dvc
+
+    if "preprocess" in stages and any_trained():  # of an interrupted run: with the data they count
+        code = dvc.reproduce(["preprocess"])
+        if code:
+            return code
+        stages = dvc.pending()
+    if stages:
+        show(plan(settings, stages))
+    return dvc.reproduce()
 
 
 def main() -> int:
     """Run every stage that is out of date, keep the result, and say what came out."""
     check.main()
     # Imported here: they take seconds, and a wrong setting or recipe is told before.
-    from pipeline.health.plan import plan, show
     from pipeline.provenance import dvc
     from pipeline.provenance.history import record, record_run
     from pipeline.report import page
@@ -24,9 +38,8 @@ def main() -> int:
     with alone():
         stages = dvc.pending()
         if stages:
-            show(plan(settings, stages))
             began = announce(settings)
-            code = dvc.reproduce()
+            code = run_stages(settings, stages)
             if code:
                 if code == INTERRUPTED:
                     say("interrupted; finished work is kept: the same command continues it")

@@ -22,6 +22,7 @@ from pipeline.base.paths import CACHE
 from pipeline.base.processor import family_model, processor_name
 from pipeline.base.settings import load_settings
 from pipeline.data.arrays import known_classes
+from pipeline.network.task import Task
 from pipeline.network.way import FASTER, KERAS, PLAIN, Way
 from pipeline.recipes.files import load_recipe
 from pipeline.recipes.recipe import Recipe
@@ -69,6 +70,29 @@ def images_per_second(
             known = (machine.measure or measure)(recipe, shape, classes, ways)
             write_json(path, {" ".join(way): speed for way, speed in known.items()})
     return known
+
+
+def note_speed(task: Task, shape: tuple[int, int, int], speed: float) -> None:
+    """Keep the images a second that networks of a run have trained on, each beside the others."""
+    path = speed_file(task.recipe, shape, task.classes)
+    write_json(_noted(path, task.way), {"images_per_second": round(speed, 1)})
+
+
+def noted_speed(path: Path, way: Way) -> float | None:
+    """The images a second of a network in the last run by this way; None before one.
+
+    Args:
+        path: the `speed_file` of the kind of network.
+        way: how it was trained.
+    """
+    try:
+        return float(read_json(_noted(path, way))["images_per_second"])
+    except (UserError, TypeError, ValueError, KeyError):
+        return None
+
+
+def _noted(path: Path, way: Way) -> Path:
+    return path.with_suffix(f".{'-'.join(way)}.json")
 
 
 def known_speeds(path: Path) -> dict[Way, float] | None:

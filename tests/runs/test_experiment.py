@@ -13,7 +13,8 @@ from pipeline.provenance.dvc import cache_folder
 from pipeline.provenance.revision import git as git_prints
 from pipeline.recipes.files import load_recipe
 from pipeline.runs.experiment import changed_params, make_folder, parse_changes, split_changes
-from pipeline.training.speed import speed_file
+from pipeline.training.folds import fold_tasks
+from pipeline.training.speed import note_speed, speed_file
 from support.competition import git
 from support.project import REPOSITORY, run_here, small_params, write_project, write_yaml
 
@@ -102,6 +103,19 @@ def test_a_plan_counts_networks_images_and_minutes(project: Path) -> None:
     assert work.seconds == pytest.approx(9 + 3 * images / 1000)
     assert work.seconds
     assert (from_nothing(settings) or 0.0) > work.seconds + 20  # the other stages too
+
+
+def test_a_plan_goes_by_the_speed_of_the_last_run(project: Path) -> None:
+    settings = load_settings().changed(preprocess={"folds": 3}, train={"precision": "float32"})
+    (task, *_) = fold_tasks(settings, "tiny", load_recipe("tiny"), 10)
+    write_json(
+        speed_file(task.recipe, (28, 28, 1), 10), {"float32 keras": 900.0, "float32 faster": 1000.0}
+    )
+    note_speed(task, (28, 28, 1), 2000.0)
+    (work,) = plan(settings, ["train@tiny"])
+    assert work.seconds == pytest.approx(9 + 3 * (2 * 28_000 + (28_000 + 14_000) * 0.3) / 2000)
+    slower = settings.changed(train={"precision": "mixed_bfloat16"})
+    assert plan(slower, ["train@tiny"])[0].seconds is None  # of another way nothing is known
 
 
 def test_nobody_says_how_long_a_run_takes_before_the_machine_was_measured(project: Path) -> None:

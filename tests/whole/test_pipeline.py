@@ -278,6 +278,14 @@ def test_mlflow_has_a_run_a_stage_with_a_child_a_fold_and_a_trial(
 
 
 @pytest.mark.slow
+def test_an_experiment_says_before_what_is_trained_already(done: Path) -> None:
+    output = run(done, sys.executable, "-m", "pipeline", "try", "equal", "ensemble.method=mean")
+    (plan,) = (line for line in output.splitlines() if line.startswith("  train@tiny"))
+    assert plan.endswith("2 networks, 40 epochs of 150 images; 2 are trained already")
+    assert output.index("42,000 labelled digits") < output.index("To do, about ")
+
+
+@pytest.mark.slow
 def test_killed_in_the_middle_of_a_fold_it_ends_with_the_same_files(
     checkouts: tuple[Path, Path, str],
 ) -> None:
