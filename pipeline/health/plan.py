@@ -167,7 +167,8 @@ def show(works: list[Work]) -> None:
     known = sum(work.seconds or 0.0 for work in works)
     more = "" if all(work.seconds for work in works) else ", and what cannot be estimated yet"
     say(f"To do, about {duration(known)}{more}:")
+    width = max(len(work.stage) for work in works)
     for work in works:
         about = duration(work.seconds) if work.seconds else "?"
-        say(f"  {work.stage:<18} {about:>8}  {work.what}")
+        say(f"  {work.stage:<{width}} {about:>8}  {work.what}".rstrip())
     write_json(PLAN, {work.stage: work.seconds or 0.0 for work in works})
