@@ -77,17 +77,20 @@ def _all_known(settings: Settings) -> bool:
 
 
 def _speed(settings: Settings, recipe: Recipe) -> float | None:
-    """Training images a second of each network, those beside it training too: as in the last run,
-    else by what was measured, which something else may have slowed."""
+    """Training images a second of each network, the others beside it; None if it is not known.
+
+    The last run says it best: what was measured before may have been slowed by something else.
+    """
     shape, classes = settings.competition.image_shape, len(known_classes())
-    path = speed_file(recipe, shape, classes)
-    speeds = known_speeds(path)
-    if speeds is None:
+    path, wanted = speed_file(recipe, shape, classes), settings.train.precision
+    speeds = known_speeds(path) or {}
+    if wanted == "auto" and not speeds:
         return None
-    wanted = settings.train.precision
     way = fastest(speeds) if wanted == "auto" else Way(wanted, FASTER)
-    beside = SIDE_BY_SIDE if _at_once(settings) > 1 else 1.0
-    return noted_speed(path, way) or speeds.get(way, 0.0) * beside or None
+    noted = noted_speed(path, way)
+    if noted or way not in speeds:
+        return noted
+    return speeds[way] * (SIDE_BY_SIDE if _at_once(settings) > 1 else 1.0)
 
 
 def _work(

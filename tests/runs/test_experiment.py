@@ -116,6 +116,8 @@ def test_a_plan_goes_by_the_speed_of_the_last_run(project: Path) -> None:
     assert work.seconds == pytest.approx(9 + 3 * (2 * 28_000 + (28_000 + 14_000) * 0.3) / 2000)
     slower = settings.changed(train={"precision": "mixed_bfloat16"})
     assert plan(slower, ["train@tiny"])[0].seconds is None  # of another way nothing is known
+    speed_file(task.recipe, (28, 28, 1), 10).unlink()
+    assert plan(settings, ["train@tiny"])[0].seconds == work.seconds  # it was never measured
 
 
 def test_nobody_says_how_long_a_run_takes_before_the_machine_was_measured(project: Path) -> None:

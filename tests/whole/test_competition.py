@@ -44,6 +44,7 @@ def test_from_its_files_to_a_good_submission(tmp_path: Path, name: str) -> None:
     scores = yaml.safe_load((folder / "submissions/scores.json").read_text())
     assert scores[f"cv_{metric}"] < 0.8 if metric == "log_loss" else scores[f"cv_{metric}"] > 0.8
     assert (folder / "experiments/report.html").exists()
+    assert list((folder / "experiments/cache/speed").glob("*.float32-faster.json"))  # for a plan
     assert not (folder / "opened.txt").exists()  # nobody looked at MNIST
     assert "nothing to do" in run(folder, "python", "-m", "pipeline", "repro")
     assert metric.split("_")[0] in run(folder, "python", "-m", "pipeline", "score").lower()
